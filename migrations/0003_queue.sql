@@ -8,7 +8,7 @@ create table request (
     payload_hash bytea not null,
     job_id bigint not null,
     constraint request_pk primary key (submitter, kind, key),
-    constraint request_key_length check (octet_length(key) between 1 and 255),
+    constraint request_key_length check (octet_length(key) between 1 and 512),
     constraint request_hash_length check (octet_length(payload_hash) = 32)
 );
 comment on table request is 'The key under which something was asked; kept for ever, never partitioned';

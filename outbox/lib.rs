@@ -1,1 +1,29 @@
-//! outbox.
+//! The queue on Postgres: what was asked, what has still to happen, what came of it.
+//!
+//! It knows no kind of job: a payload is text and a lane is a word. One file per verb.
+
+mod ask;
+mod claim;
+mod complete;
+mod connect;
+mod enqueue;
+mod nudge;
+mod park;
+mod partitions;
+mod retry;
+mod run;
+mod schema;
+mod weather;
+
+pub use ask::{Ask, payload_hash};
+pub use claim::{Claimed, Cursor, Leased, claim, claim_these, clock, lease};
+pub use complete::{Ended, complete};
+pub use connect::{Role, StartError, connect_options, open, refuse_unsafe_server};
+pub use enqueue::{Recorded, enqueue};
+pub use nudge::{Ears, nudge};
+pub use park::{Parked, park};
+pub use partitions::partitions_ahead;
+pub use retry::{Postponed, backoff, postpone};
+pub use run::{Run, Suspects};
+pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate};
+pub use weather::{Trouble, trouble};

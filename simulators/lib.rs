@@ -1,1 +1,4 @@
-//! simulators.
+//! Stand-ins for the outside services: what they would send, for tests, the demo and
+//! anyone's staging. Written against the providers' documents, not against our readers.
+
+pub mod nowpayments;

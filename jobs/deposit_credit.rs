@@ -1,0 +1,303 @@
+use ledger::{Amount, AssetId, Balance, Code, JobId, Purpose};
+use serde::{Deserialize, Serialize};
+
+use crate::desk::Desk;
+use crate::ids::{InboxId, PaymentKey, UserId};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict};
+use crate::machines::deposit::{DepositMove, DepositState, next};
+use crate::receivable;
+use crate::terms::Assets;
+use crate::want::Want;
+
+pub use crate::machines::deposit::Stage;
+
+/// Credits what a payment brought, once per payment id.
+///
+/// It carries no facts, only where the signed callback lies: the worker verifies it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepositCredit {
+    /// The callback in the inbox.
+    pub inbox_id: InboxId,
+}
+
+/// What a verified callback says of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Which payment.
+    pub payment: PaymentKey,
+    /// The payment that this one repeats.
+    pub parent_payment_id: Option<String>,
+    /// Our reference as the provider gives it back.
+    pub order_id: Option<String>,
+    /// The provider's word for where the payment stands.
+    pub status: String,
+    /// What that word means for us.
+    pub stage: Stage,
+    /// What the payment is worth, decimal text as signed; and in which currency.
+    pub outcome: Option<(String, String)>,
+}
+
+/// A deposit as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// The payment that this one repeats.
+    pub parent_payment_id: Option<String>,
+    /// Our reference.
+    pub order_id: Option<String>,
+    /// Whom it is for; `None` while nobody we know.
+    pub user: Option<UserId>,
+    /// In what; `None` while nothing we know.
+    pub asset: Option<AssetId>,
+    /// The provider's status of highest rank so far, and that rank.
+    pub status: (String, Stage),
+    /// Ours.
+    pub state: DepositState,
+    /// Amount and currency as the provider wrote them.
+    pub outcome: Option<(String, String)>,
+    /// What the wallet received, and by which job.
+    pub credited: Option<(Amount, JobId)>,
+    /// What was taken back, what was missing, and by which job.
+    pub clawed_back: Option<(Amount, Amount, JobId)>,
+    /// Why a person must look.
+    pub review: Option<&'static str>,
+    /// The job that first told of it.
+    pub first_job: JobId,
+    /// The job that last changed it.
+    pub last_job: JobId,
+}
+
+/// The order id that names a person: payments made with it are credited to them.
+pub fn order_id_of(user: UserId) -> String {
+    format!("user-{user}")
+}
+
+/// Whom an order id names, if it is one of ours.
+pub fn beneficiary_of(order_id: &str) -> Option<UserId> {
+    order_id.strip_prefix("user-")?.parse().ok()
+}
+
+impl Fact {
+    fn beneficiary(&self) -> Option<UserId> {
+        self.order_id.as_deref().and_then(beneficiary_of)
+    }
+
+    fn asset(&self, assets: &Assets) -> Option<AssetId> {
+        let (_, currency) = self.outcome.as_ref()?;
+        assets.by_code(currency).map(|terms| terms.asset.id)
+    }
+}
+
+impl Kind for DepositCredit {
+    const NAME: &'static str = "deposit-credit";
+    const LANE: Lane = Lane::Ledger;
+    const ORIGIN: Origin = Origin::Internal;
+
+    fn subject(&self) -> Option<i64> {
+        Some(self.inbox_id.0)
+    }
+
+    fn check(&self, _: &Assets) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn rows(&self, want: &mut Want) {
+        want.inbox.insert(self.inbox_id);
+    }
+
+    fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
+        let Some(Ok(fact)) = desk.inbox.get(&self.inbox_id) else {
+            return;
+        };
+        let known = desk.deposits.get(&fact.payment);
+        let user = known.and_then(|deposit| deposit.user).or_else(|| fact.beneficiary());
+        let asset = known.and_then(|deposit| deposit.asset).or_else(|| fact.asset(&desk.assets));
+        want.users.extend(user);
+        let (Some(user), Some(asset)) = (user, asset) else {
+            return;
+        };
+        match fact.stage {
+            Stage::Paid => {
+                want.accounts.insert(Desk::wallet(user, asset));
+                want.accounts.insert(desk.house(asset, Purpose::World));
+                want.existing.insert(Desk::receivable(user, asset));
+            }
+            Stage::Refunded if known.is_some_and(|deposit| deposit.credited.is_some()) => {
+                want.accounts.insert(Desk::wallet(user, asset));
+                want.accounts.insert(desk.house(asset, Purpose::World));
+                want.accounts.insert(Desk::receivable(user, asset));
+            }
+            Stage::Refunded | Stage::Pending { .. } | Stage::Expired | Stage::Failed => {}
+        }
+    }
+}
+
+impl Decide for DepositCredit {
+    fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
+        let fact = match desk.inbox.get(&self.inbox_id) {
+            Some(Ok(fact)) => fact.clone(),
+            Some(Err(why)) => return Verdict::contradiction(why.clone()),
+            None => return Verdict::contradiction(format!("inbox row {} does not exist", self.inbox_id)),
+        };
+        let before = desk.deposits.get(&fact.payment).cloned();
+        let state = before.as_ref().map(|deposit| deposit.state);
+        let credited = before.as_ref().is_some_and(|deposit| deposit.credited.is_some());
+        let mut deposit = before.clone().unwrap_or_else(|| Deposit::first_seen(&fact, job.id));
+        let done = match next(state, credited, deposit.status.1, fact.stage) {
+            DepositMove::Nothing => Ok("nothing"),
+            DepositMove::Note(state) => {
+                deposit.state = state;
+                Ok("noted")
+            }
+            DepositMove::Credit => credit(desk, job, &fact, &mut deposit),
+            DepositMove::Compare => Ok(compare(desk, &fact, &mut deposit)),
+            DepositMove::ClawBack => claw_back(desk, job, &mut deposit),
+        };
+        let done = match done {
+            Ok(done) => done,
+            Err(verdict) => return verdict,
+        };
+        deposit.note(&fact, job.id);
+        let stored = if before.is_none() {
+            desk.deposits.insert(fact.payment.clone(), deposit)
+        } else if done == "nothing" {
+            true
+        } else {
+            desk.deposits.update(&fact.payment, |row| *row = deposit)
+        };
+        debug_assert!(stored, "the deposit was looked up above");
+        if done == "credited" {
+            return Verdict::SETTLED;
+        }
+        Verdict::Settled(Settlement { result: Some(serde_json::json!({ "deposit": done })) })
+    }
+}
+
+impl Deposit {
+    fn first_seen(fact: &Fact, job: JobId) -> Self {
+        Self {
+            parent_payment_id: fact.parent_payment_id.clone(),
+            order_id: fact.order_id.clone(),
+            user: None,
+            asset: None,
+            status: (fact.status.clone(), fact.stage),
+            state: DepositState::Seen,
+            outcome: fact.outcome.clone(),
+            credited: None,
+            clawed_back: None,
+            review: None,
+            first_job: job,
+            last_job: job,
+        }
+    }
+
+    /// Takes over what the provider says; what was credited is never overwritten.
+    fn note(&mut self, fact: &Fact, job: JobId) {
+        self.last_job = job;
+        if fact.stage.rank() >= self.status.1.rank() {
+            self.status = (fact.status.clone(), fact.stage);
+        }
+        if self.credited.is_none() && fact.outcome.is_some() {
+            self.outcome.clone_from(&fact.outcome);
+        }
+        if self.order_id.is_none() {
+            self.order_id.clone_from(&fact.order_id);
+        }
+    }
+
+    fn send_to_review(&mut self, why: &'static str) -> &'static str {
+        self.state = DepositState::Review;
+        self.review = Some(why);
+        "review"
+    }
+}
+
+/// Credits what arrived, never what was asked for; what cannot be credited goes to review.
+fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Result<&'static str, Verdict> {
+    let Some((text, currency)) = &fact.outcome else {
+        return Ok(deposit.send_to_review("outcome_missing"));
+    };
+    let Some(user) = fact.beneficiary().filter(|user| desk.users.get(user).is_some()) else {
+        return Ok(deposit.send_to_review("user_unknown"));
+    };
+    let Some(terms) = desk.assets.by_code(currency).cloned() else {
+        return Ok(deposit.send_to_review("asset_unknown"));
+    };
+    // The raw text stays in the deposit; what is finer than the asset's scale is not ours to give.
+    let Ok((amount, _dust)) = terms.asset.parse_floor(text) else {
+        return Ok(deposit.send_to_review("amount_unreadable"));
+    };
+    if amount > terms.credit_max {
+        return Ok(deposit.send_to_review("above_credit_max"));
+    }
+    let asset = terms.asset.id;
+    let (wallet, world) = match (
+        desk.book.account_id(&Desk::wallet(user, asset)),
+        desk.book.account_id(&desk.house(asset, Purpose::World)),
+    ) {
+        (Some(wallet), Some(world)) => (wallet, world),
+        // An earlier callback of this payment in the same batch named another beneficiary.
+        (None, _) | (_, None) => return Err(again()),
+    };
+    if !amount.is_zero() {
+        desk.book.transfer(job.id, Code::Deposit, world, wallet, amount)?;
+        receivable::repay(desk, job.id, user, asset, amount)?;
+    }
+    deposit.user = Some(user);
+    deposit.asset = Some(asset);
+    deposit.credited = Some((amount, job.id));
+    deposit.state = DepositState::Credited;
+    deposit.review = None;
+    Ok("credited")
+}
+
+/// A credited payment is told of again: the same amount is no news, another one is for a person.
+fn compare(desk: &Desk, fact: &Fact, deposit: &mut Deposit) -> &'static str {
+    let told = fact.outcome.as_ref().and_then(|(text, currency)| {
+        let terms = desk.assets.by_code(currency)?;
+        Some((terms.asset.id, terms.asset.parse_floor(text).ok()?.0))
+    });
+    let known = deposit.asset.zip(deposit.credited.map(|(amount, _)| amount));
+    if told == known {
+        return "nothing";
+    }
+    deposit.send_to_review("amount_changed")
+}
+
+/// The provider took the payment back: so do we, as far as the wallet goes. What is missing is
+/// owed, and the person is frozen. Money that an escrow holds is not touched.
+fn claw_back(desk: &mut Desk, job: &Job, deposit: &mut Deposit) -> Result<&'static str, Verdict> {
+    let (Some(user), Some(asset), Some((credited, _))) = (deposit.user, deposit.asset, deposit.credited) else {
+        return Err(Verdict::contradiction("a credited deposit without a beneficiary"));
+    };
+    let keys = [Desk::wallet(user, asset), desk.house(asset, Purpose::World), Desk::receivable(user, asset)];
+    let [Some(wallet), Some(world), Some(debt)] = keys.map(|key| desk.book.account_id(&key)) else {
+        // The credit happened in this very batch, after the accounts were loaded.
+        return Err(again());
+    };
+    let available = desk.book.account(wallet).map_or(0, |account| Balance::available(account.balance));
+    let taken = Amount::from_minor(available.clamp(0, credited.minor()))
+        .map_err(|error| Verdict::contradiction(error.to_string()))?;
+    let Some(missing) = credited.checked_sub(taken) else {
+        return Err(Verdict::contradiction("more taken than credited"));
+    };
+    if !taken.is_zero() {
+        desk.book.transfer(job.id, Code::Clawback, wallet, world, taken)?;
+    }
+    deposit.clawed_back = Some((taken, missing, job.id));
+    deposit.review = None;
+    if missing.is_zero() {
+        deposit.state = DepositState::Reversed;
+        return Ok("reversed");
+    }
+    desk.book.transfer(job.id, Code::ClawbackShortfall, debt, world, missing)?;
+    deposit.state = DepositState::Loss;
+    if !desk.users.update(&user, |person| person.frozen = true) {
+        return Err(Verdict::contradiction(format!("user {user} was not loaded")));
+    }
+    Ok("loss")
+}
+
+fn again() -> Verdict {
+    Verdict::Later { after: std::time::Duration::ZERO, why: "its accounts were not known when the batch was loaded" }
+}

@@ -1,0 +1,323 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ledger::{AmountError, BookError, JobId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::desk::Desk;
+use crate::ids::PrincipalId;
+use crate::machines::trade::TradeState;
+use crate::terms::Assets;
+use crate::want::Want;
+
+/// A class of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Touches our database only.
+    Ledger,
+    /// Calls payment providers.
+    Provider,
+    /// Sends notices.
+    Notify,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 3] = [Self::Ledger, Self::Provider, Self::Notify];
+
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Provider => "provider",
+            Self::Notify => "notify",
+        }
+    }
+
+    /// The lane that is stored as this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.as_str() == text)
+    }
+}
+
+/// Who may cause a job of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Submitters, under a key of theirs.
+    Client,
+    /// Holdfast itself, keyed by the fact that causes it.
+    Internal,
+}
+
+/// A job as a worker meets it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its id; what it brings into being bears the same number.
+    pub id: JobId,
+    /// The principal that asked.
+    pub submitted_by: PrincipalId,
+    /// When it was recorded; deadlines are compared with this.
+    pub received_at: DateTime<Utc>,
+    /// How often it was tried before.
+    pub attempt: i32,
+}
+
+/// A kind of job: what it carries and which rows it touches.
+pub trait Kind: Serialize + DeserializeOwned {
+    /// The stored name; never renamed.
+    const NAME: &'static str;
+    /// Which workers do it.
+    const LANE: Lane;
+    /// Who may ask for it.
+    const ORIGIN: Origin;
+
+    /// What the job is about, if that is known before it has an id.
+    fn subject(&self) -> Option<i64>;
+
+    /// Checks what can be checked without the database, so that bad input never becomes a job.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the field and the rule; the client must send something else.
+    fn check(&self, assets: &Assets) -> Result<(), Invalid>;
+
+    /// Names the rows that the payload names.
+    fn rows(&self, want: &mut Want);
+
+    /// Names the people and accounts that those rows imply.
+    fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want);
+}
+
+/// A kind that is settled by deciding on a desk.
+pub trait Decide: Kind {
+    /// Decides the job. Pure: everything it rests on is on the desk or comes with the job.
+    ///
+    /// It may leave the desk half changed when it does not settle: the driver marked it before
+    /// and undoes.
+    fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict;
+}
+
+/// What `decide` says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The effects on the desk are to be committed.
+    Settled(Settlement),
+    /// A rule refuses; nothing changes.
+    Rejected(Rejection),
+    /// What it depends on is not there yet.
+    Later {
+        /// When to try again.
+        after: Duration,
+        /// What it waits for.
+        why: &'static str,
+    },
+    /// A person must look.
+    Park(Parking),
+}
+
+/// What a settled job tells its submitter beyond having settled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settlement {
+    /// Null for most kinds.
+    pub result: Option<serde_json::Value>,
+}
+
+/// Why a job needs a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parking {
+    /// Stable code.
+    pub reason: &'static str,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A refusal by a rule, with the state that was found where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which rule.
+    pub reason: Reason,
+    /// The state that the trade was in.
+    pub found: Option<TradeState>,
+}
+
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
+        Self { reason, found: None }
+    }
+}
+
+impl From<Reason> for Verdict {
+    fn from(reason: Reason) -> Self {
+        Self::Rejected(reason.into())
+    }
+}
+
+impl From<Rejection> for Verdict {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// An error of the book that is not a refusal is a fault of ours: the job is parked, never guessed.
+impl From<BookError> for Verdict {
+    fn from(error: BookError) -> Self {
+        match error {
+            BookError::Insufficient { .. } => Reason::InsufficientFunds.into(),
+            BookError::HoldClosed { .. } => Reason::HoldClosed.into(),
+            BookError::UnknownAccount { .. }
+            | BookError::UnknownHold { .. }
+            | BookError::SameAccount { .. }
+            | BookError::ZeroAmount
+            | BookError::AssetMismatch { .. }
+            | BookError::Overflow { .. }
+            | BookError::HoldExists { .. }
+            | BookError::HoldExceedsHeld { .. } => Self::contradiction(error.to_string()),
+        }
+    }
+}
+
+impl Verdict {
+    /// Settled, with nothing to add.
+    pub const SETTLED: Self = Self::Settled(Settlement { result: None });
+
+    /// Facts contradict each other: parked for a person.
+    pub fn contradiction(detail: impl Into<String>) -> Self {
+        Self::Park(Parking { reason: "contradiction", detail: detail.into() })
+    }
+}
+
+/// The rules that refuse. The codes are stored and shown, so they are never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The available balance is smaller than what was asked for.
+    InsufficientFunds,
+    /// The hold was closed by somebody else.
+    HoldClosed,
+    /// No such person.
+    UserUnknown,
+    /// No such referrer.
+    ReferrerUnknown,
+    /// The person is frozen and may not do this.
+    UserFrozen,
+    /// Seller and buyer are one person.
+    SelfTrade,
+    /// No such trade, or none came within the time that a job waits for one.
+    TradeUnknown,
+    /// The job that would have opened the trade was refused.
+    TradeNeverOpened,
+    /// Only the buyer may do this.
+    NotTheBuyer,
+    /// Only the seller may do this.
+    NotTheSeller,
+    /// The trade is in a state that does not allow this.
+    WrongState,
+    /// It was received after the deadline.
+    DeadlinePassed,
+    /// The payload was valid when it was recorded and is not any more.
+    PayloadInvalid,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::InsufficientFunds,
+        Self::HoldClosed,
+        Self::UserUnknown,
+        Self::ReferrerUnknown,
+        Self::UserFrozen,
+        Self::SelfTrade,
+        Self::TradeUnknown,
+        Self::TradeNeverOpened,
+        Self::NotTheBuyer,
+        Self::NotTheSeller,
+        Self::WrongState,
+        Self::DeadlinePassed,
+        Self::PayloadInvalid,
+    ];
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::HoldClosed => "hold_closed",
+            Self::UserUnknown => "user_unknown",
+            Self::ReferrerUnknown => "referrer_unknown",
+            Self::UserFrozen => "user_frozen",
+            Self::SelfTrade => "self_trade",
+            Self::TradeUnknown => "trade_unknown",
+            Self::TradeNeverOpened => "trade_never_opened",
+            Self::NotTheBuyer => "not_the_buyer",
+            Self::NotTheSeller => "not_the_seller",
+            Self::WrongState => "wrong_state",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::PayloadInvalid => "payload_invalid",
+        }
+    }
+
+    /// One sentence for people.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "The available balance is smaller than the amount asked for",
+            Self::HoldClosed => "The escrowed money has already been released or refunded",
+            Self::UserUnknown => "No such user is registered",
+            Self::ReferrerUnknown => "No such referrer is registered",
+            Self::UserFrozen => "The user is frozen and may not do this",
+            Self::SelfTrade => "Seller and buyer are the same user",
+            Self::TradeUnknown => "No such trade was opened",
+            Self::TradeNeverOpened => "The lock that would have opened this trade was refused",
+            Self::NotTheBuyer => "Only the buyer of the trade may do this",
+            Self::NotTheSeller => "Only the seller of the trade may do this",
+            Self::WrongState => "The trade is in a state that does not allow this",
+            Self::DeadlinePassed => "The request was received after the trade's deadline",
+            Self::PayloadInvalid => "The request is not valid",
+        }
+    }
+
+    /// Whether the refusal is about the state of things (409) rather than the request (422).
+    pub const fn is_about_state(self) -> bool {
+        match self {
+            Self::InsufficientFunds
+            | Self::HoldClosed
+            | Self::UserFrozen
+            | Self::TradeNeverOpened
+            | Self::NotTheBuyer
+            | Self::NotTheSeller
+            | Self::WrongState
+            | Self::DeadlinePassed => true,
+            Self::UserUnknown
+            | Self::ReferrerUnknown
+            | Self::SelfTrade
+            | Self::TradeUnknown
+            | Self::PayloadInvalid => false,
+        }
+    }
+
+    /// The reason with this code.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+/// Why a payload is refused before it becomes a job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// The field of the payload.
+    pub field: &'static str,
+    /// Stable code.
+    pub code: &'static str,
+    /// One sentence for people.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of a field.
+    pub fn new(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field, code, message: message.into() }
+    }
+
+    /// A refusal of an amount.
+    pub fn amount(field: &'static str, error: AmountError) -> Self {
+        Self::new(field, error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,144 @@
+//! The deposit: what a provider's word about a payment means for us.
+
+/// What the provider's status means, whatever the provider calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// On its way; the higher the rank, the further.
+    Pending {
+        /// 0 to 9.
+        rank: u8,
+    },
+    /// Too late or never paid; may still be paid.
+    Expired,
+    /// The provider could not carry it out; may still be paid.
+    Failed,
+    /// Paid for good, in whole or in part.
+    Paid,
+    /// Paid and taken back.
+    Refunded,
+}
+
+impl Stage {
+    /// Later stages have higher ranks; a status of lower rank than the last one is old news.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Pending { rank } => rank,
+            Self::Expired => 10,
+            Self::Failed => 11,
+            Self::Paid => 12,
+            Self::Refunded => 13,
+        }
+    }
+}
+
+/// Where a deposit stands with us. The texts are stored and never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DepositState {
+    /// Told of, not yet creditable.
+    Seen,
+    /// Expired at the provider.
+    Expired,
+    /// Failed at the provider.
+    Failed,
+    /// Taken back before it was credited.
+    Refunded,
+    /// In the wallet.
+    Credited,
+    /// Taken back from the wallet, whole.
+    Reversed,
+    /// Taken back, but the wallet did not have all of it.
+    Loss,
+    /// A person must look.
+    Review,
+    /// An operator refused it.
+    Rejected,
+}
+
+impl DepositState {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Seen,
+        Self::Expired,
+        Self::Failed,
+        Self::Refunded,
+        Self::Credited,
+        Self::Reversed,
+        Self::Loss,
+        Self::Review,
+        Self::Rejected,
+    ];
+
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Refunded => "refunded",
+            Self::Credited => "credited",
+            Self::Reversed => "reversed",
+            Self::Loss => "loss",
+            Self::Review => "review",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The state that is stored as this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// What a fact asks us to do with a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DepositMove {
+    /// Old news.
+    Nothing,
+    /// Remember the state.
+    Note(DepositState),
+    /// Credit it.
+    Credit,
+    /// It is credited: see whether the amount is still the same.
+    Compare,
+    /// Take the credit back.
+    ClawBack,
+}
+
+/// What a fact means for a deposit: `state` is `None` for a payment never heard of, `credited`
+/// tells whether a wallet received it, `known` is the stage of highest rank so far.
+///
+/// A paid fact credits from every uncredited state but refunded and rejected, also when `failed`
+/// or `expired` overtook it.
+pub const fn next(state: Option<DepositState>, credited: bool, known: Stage, told: Stage) -> DepositMove {
+    match state {
+        Some(DepositState::Refunded | DepositState::Rejected | DepositState::Reversed | DepositState::Loss) => {
+            return DepositMove::Nothing;
+        }
+        None
+        | Some(
+            DepositState::Seen
+            | DepositState::Expired
+            | DepositState::Failed
+            | DepositState::Credited
+            | DepositState::Review,
+        ) => {}
+    }
+    match (told, credited) {
+        (Stage::Paid, true) => DepositMove::Compare,
+        (Stage::Paid, false) => DepositMove::Credit,
+        (Stage::Refunded, true) => DepositMove::ClawBack,
+        (Stage::Refunded, false) => DepositMove::Note(DepositState::Refunded),
+        (Stage::Pending { .. } | Stage::Expired | Stage::Failed, true) => DepositMove::Nothing,
+        (Stage::Pending { .. } | Stage::Expired | Stage::Failed, false) => {
+            let news = state.is_none() || told.rank() > known.rank();
+            match (news, told) {
+                (false, _) => DepositMove::Nothing,
+                // What lies with a person stays there until the money has come or gone.
+                (true, _) if matches!(state, Some(DepositState::Review)) => DepositMove::Nothing,
+                (true, Stage::Expired) => DepositMove::Note(DepositState::Expired),
+                (true, Stage::Failed) => DepositMove::Note(DepositState::Failed),
+                (true, Stage::Pending { .. } | Stage::Paid | Stage::Refunded) => DepositMove::Note(DepositState::Seen),
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+/// The rows of one table that a batch has loaded, and what it did to them.
+///
+/// Every change is journalled, so that a job that does not settle leaves no trace.
+#[derive(Clone, Debug)]
+pub struct Rows<K, V> {
+    rows: FxHashMap<K, Row<V>>,
+    journal: Vec<(K, Option<Row<V>>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Row<V> {
+    value: V,
+    change: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Loaded,
+    Updated,
+    Inserted,
+}
+
+/// The changed rows of a table, each list in the order of the keys.
+#[derive(Clone, Debug)]
+pub struct Changed<'a, K, V> {
+    /// Rows that are new.
+    pub inserted: Vec<(&'a K, &'a V)>,
+    /// Rows that were there and are different now.
+    pub updated: Vec<(&'a K, &'a V)>,
+}
+
+impl<K, V> Default for Rows<K, V> {
+    fn default() -> Self {
+        Self { rows: FxHashMap::default(), journal: Vec::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
+    /// Takes in a row as it is stored. The first one loaded for a key stands.
+    pub fn load(&mut self, key: K, value: V) {
+        if let Entry::Vacant(place) = self.rows.entry(key) {
+            place.insert(Row { value, change: Change::Loaded });
+        }
+    }
+
+    /// The row as it stands now.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|row| &row.value)
+    }
+
+    /// Adds a row that does not exist yet. If it does, nothing happens and the answer is false.
+    #[must_use]
+    pub fn insert(&mut self, key: K, value: V) -> bool {
+        match self.rows.entry(key) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                self.journal.push((place.key().clone(), None));
+                place.insert(Row { value, change: Change::Inserted });
+                true
+            }
+        }
+    }
+
+    /// Changes a row that exists. If it does not, nothing happens and the answer is false.
+    #[must_use]
+    pub fn update(&mut self, key: &K, change: impl FnOnce(&mut V)) -> bool {
+        let Some(row) = self.rows.get_mut(key) else {
+            return false;
+        };
+        self.journal.push((key.clone(), Some(row.clone())));
+        change(&mut row.value);
+        if row.change == Change::Loaded {
+            row.change = Change::Updated;
+        }
+        true
+    }
+
+    /// A moment to go back to.
+    pub fn mark(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// Undoes every change since the mark.
+    pub fn undo(&mut self, mark: usize) {
+        while self.journal.len() > mark {
+            match self.journal.pop() {
+                Some((key, Some(before))) => drop(self.rows.insert(key, before)),
+                Some((key, None)) => drop(self.rows.remove(&key)),
+                None => break,
+            }
+        }
+    }
+
+    /// What is to be stored.
+    pub fn changed(&self) -> Changed<'_, K, V> {
+        let mut changed = Changed { inserted: Vec::new(), updated: Vec::new() };
+        if self.journal.is_empty() {
+            return changed;
+        }
+        for (key, row) in &self.rows {
+            match row.change {
+                Change::Loaded => {}
+                Change::Updated => changed.updated.push((key, &row.value)),
+                Change::Inserted => changed.inserted.push((key, &row.value)),
+            }
+        }
+        changed.inserted.sort_by_key(|(key, _)| *key);
+        changed.updated.sort_by_key(|(key, _)| *key);
+        changed
+    }
+}

@@ -1,0 +1,61 @@
+use serde::{Deserialize, Serialize};
+
+use crate::desk::Desk;
+use crate::ids::UserId;
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
+use crate::people::{Tier, User};
+use crate::terms::Assets;
+use crate::want::Want;
+
+/// Registers a person. Their id is the id of this job.
+///
+/// The referrer must be registered already and never changes, so no cycle of referrers can form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRegister {
+    /// Who brought them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer_id: Option<UserId>,
+}
+
+impl Kind for UserRegister {
+    const NAME: &'static str = "user-register";
+    const LANE: Lane = Lane::Ledger;
+    const ORIGIN: Origin = Origin::Client;
+
+    fn subject(&self) -> Option<i64> {
+        None
+    }
+
+    fn check(&self, _: &Assets) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn rows(&self, want: &mut Want) {
+        want.users.extend(self.referrer_id);
+    }
+
+    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+}
+
+impl Decide for UserRegister {
+    fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
+        let id = UserId(job.id.0);
+        if let Some(referrer) = self.referrer_id
+            && desk.users.get(&referrer).is_none()
+        {
+            return Reason::ReferrerUnknown.into();
+        }
+        let user = User {
+            referrer: self.referrer_id,
+            tier: Tier::Standard,
+            frozen: false,
+            registered_at: desk.now,
+        };
+        if desk.users.insert(id, user) {
+            Verdict::SETTLED
+        } else {
+            Verdict::contradiction(format!("user {id} exists already"))
+        }
+    }
+}

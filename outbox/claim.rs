@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::postgres::types::PgInterval;
+
+
+/// A due job whose outbox row the current transaction has locked.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The job.
+    pub job_id: i64,
+    /// The kind's stored name.
+    pub kind: String,
+    /// JSON text.
+    pub payload: String,
+    /// The principal that asked.
+    pub submitted_by: i64,
+    /// When it was recorded.
+    pub received_at: DateTime<Utc>,
+    /// How often it was tried before; the fence of whatever follows.
+    pub attempt: i32,
+    /// Not before this it was to run.
+    pub run_at: DateTime<Utc>,
+}
+
+/// Where the last claim ended. Rows that were claimed and deleted stay in the index until it is
+/// vacuumed; a claim that starts behind them need not step over them again. It is a hint: whoever
+/// uses it starts from the beginning once a second and whenever nothing was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    /// Due time of the last row.
+    pub run_at: DateTime<Utc>,
+    /// Job of the last row.
+    pub job_id: i64,
+}
+
+impl Cursor {
+    /// Before every row.
+    pub const START: Self = Self { run_at: DateTime::UNIX_EPOCH, job_id: 0 };
+}
+
+/// A job that was leased: until the lease ends nobody else claims it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// The job.
+    pub job_id: i64,
+    /// The attempt that this lease began; what follows is fenced by it.
+    pub attempt: i32,
+}
+
+/// `clock()` of the current transaction.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn clock(db: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar!(r#"select clock() as "now!""#).fetch_one(db).await
+}
+
+/// Locks up to `limit` due jobs of a lane, in the order in which they fell due, leaving out those
+/// that another transaction has locked and the `except` ones.
+///
+/// The rows stay locked until the transaction ends: the lock is the lease, and a worker that dies
+/// leaves nothing to rescue.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn claim(
+    db: &mut PgConnection,
+    lane: &str,
+    limit: i64,
+    from: Cursor,
+    except: &[i64],
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let due = sqlx::query!(
+        r#"
+        select job_id, attempt, run_at from outbox
+        where lane = $1 and run_at <= (select clock()) and (run_at, job_id) > ($2, $3) and job_id <> all ($5)
+        order by lane, run_at, job_id
+        limit $4
+        for update skip locked
+        "#,
+        lane,
+        from.run_at,
+        from.job_id,
+        limit,
+        except,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let due = due.into_iter().map(|row| (row.job_id, row.attempt, row.run_at)).collect();
+    with_jobs(db, due).await
+}
+
+/// Locks these jobs, whether due or not, leaving out those that are gone or locked by another.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn claim_these(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<Claimed>, sqlx::Error> {
+    let due = sqlx::query!(
+        "select job_id, attempt, run_at from outbox where job_id = any ($1) order by job_id for update skip locked",
+        ids,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let due = due.into_iter().map(|row| (row.job_id, row.attempt, row.run_at)).collect();
+    with_jobs(db, due).await
+}
+
+/// Adds what the jobs say, in the order of their ids, which is the order of receipt.
+async fn with_jobs(
+    db: &mut PgConnection,
+    mut due: Vec<(i64, i32, DateTime<Utc>)>,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    due.sort_unstable();
+    let ids: Vec<i64> = due.iter().map(|(id, _, _)| *id).collect();
+    let (Some(&first), Some(&last)) = (ids.first(), ids.last()) else {
+        return Ok(Vec::new());
+    };
+    // The bounds let Postgres leave out partitions that cannot hold any of the ids.
+    let jobs = sqlx::query!(
+        r#"
+        select id, kind, payload::text as "payload!", submitted_by, received_at
+        from job where id = any ($1) and id between $2 and $3 order by id
+        "#,
+        &ids,
+        first,
+        last,
+    )
+    .fetch_all(db)
+    .await?;
+    if jobs.len() != due.len() {
+        return Err(sqlx::Error::RowNotFound);
+    }
+    Ok(jobs
+        .into_iter()
+        .zip(due)
+        .map(|(job, (job_id, attempt, run_at))| Claimed {
+            job_id,
+            kind: job.kind,
+            payload: job.payload,
+            submitted_by: job.submitted_by,
+            received_at: job.received_at,
+            attempt,
+            run_at,
+        })
+        .collect())
+}
+
+/// Leases up to `limit` due jobs of a lane, or of `only` where that is given: moves them ahead by
+/// `lease` and raises their attempts, which fence whatever follows. An expired lease needs no
+/// rescuer, since the row is simply due again.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn lease(
+    db: &mut PgConnection,
+    lane: &str,
+    limit: i64,
+    lease: Duration,
+    only: Option<&[i64]>,
+) -> Result<Vec<Leased>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        update outbox set attempt = attempt + 1, run_at = (select clock()) + $4
+        where job_id = any (array(
+            select job_id from outbox
+            where lane = $1 and run_at <= (select clock()) and ($3::bigint[] is null or job_id = any ($3))
+            order by lane, run_at, job_id
+            limit $2
+            for update skip locked
+        ))
+        returning job_id, attempt
+        "#,
+        lane,
+        limit,
+        only as _,
+        interval(lease),
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| Leased { job_id: row.job_id, attempt: row.attempt }).collect())
+}
+
+/// A duration as Postgres takes it; what leaves its range is the longest one that fits.
+pub(crate) fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}

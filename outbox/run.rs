@@ -1,0 +1,104 @@
+use sqlx::PgPool;
+
+/// One run of a worker, as the other workers of its lane see it.
+///
+/// A job that kills the process leaves no trace in the transaction that died with it. So a worker
+/// notes what it holds before it decides, in a commit of its own; when its heartbeat stops, the
+/// others handle just those jobs one at a time, with attempts counted in committed rows.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pool: PgPool,
+    lane: &'static str,
+    name: String,
+    id: i64,
+}
+
+/// Jobs that a worker held when it ended uncleanly and that have not been dealt with since.
+pub type Suspects = Vec<i64>;
+
+impl Run {
+    /// Begins a run. `pool` is best one whose commits need not wait for the disk: what a run
+    /// notes matters only while the server is up.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn begin(pool: PgPool, lane: &'static str, name: String) -> Result<Self, sqlx::Error> {
+        let id = sqlx::query_scalar!("insert into worker_run (lane, name) values ($1, $2) returning id", lane, name)
+            .fetch_one(&pool)
+            .await?;
+        Ok(Self { pool, lane, name, id })
+    }
+
+    /// The number of this run.
+    pub const fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// Notes what the worker is about to decide.
+    ///
+    /// # Errors
+    /// Any error of the database; the batch must not be decided then.
+    pub async fn note_holding(&self, jobs: &[i64]) -> Result<(), sqlx::Error> {
+        sqlx::query!("update worker_run set holding = $2 where id = $1", self.id, jobs).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Beats, declares those dead whose heart has stopped for five seconds, and returns the jobs
+    /// to be careful with. A worker that was itself declared dead, because it was paused, begins
+    /// a new run.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn beat(&mut self) -> Result<Suspects, sqlx::Error> {
+        let alive = sqlx::query!("update worker_run set beat_at = clock() where id = $1 and end_kind is null", self.id)
+            .execute(&self.pool)
+            .await?;
+        if alive.rows_affected() == 0 {
+            *self = Self::begin(self.pool.clone(), self.lane, self.name.clone()).await?;
+        }
+        sqlx::query!(
+            "
+            update worker_run set ended_at = clock(), end_kind = 'unclean'
+            where lane = $1 and end_kind is null and beat_at < clock() - interval '5 seconds'
+            ",
+            self.lane,
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!(
+            "
+            update worker_run set end_kind = 'passed'
+            where lane = $1 and end_kind = 'unclean'
+                and not exists (select from outbox o where o.job_id = any (worker_run.holding))
+            ",
+            self.lane,
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query_scalar!(
+            r#"
+            select distinct o.job_id
+            from worker_run w cross join lateral unnest(w.holding) as h (job_id) join outbox o on o.job_id = h.job_id
+            where w.lane = $1 and w.end_kind = 'unclean'
+            order by o.job_id
+            "#,
+            self.lane,
+        )
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    /// Ends the run in good order.
+    ///
+    /// # Errors
+    /// Any error of the database; the run then looks unclean, which costs nothing but care.
+    pub async fn end(self) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update worker_run set ended_at = clock(), end_kind = 'clean', holding = '{}' where id = $1 and end_kind is null",
+            self.id,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
