@@ -208,12 +208,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Everything but letters, digits and `_` is escaped: a socket's directory stands where a URL has
+/// Everything but what no part of a URL gives a meaning to is escaped: a socket's directory stands where a URL has
 /// its host, and its slashes must not be read as a path.
 fn percent(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));
         } else if write!(escaped, "%{byte:02X}").is_err() {
             // Writing to a string cannot fail.

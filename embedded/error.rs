@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// Nothing is installed, nothing is cached and no archive could be used.
     #[error(
-        "no usable Postgres {oldest} or newer is installed ({reason}); install one:\n  \
+        "no usable Postgres {oldest} or newer is installed, {reason}; install one:\n  \
          Debian, Ubuntu: sudo apt-get install postgresql\n  \
          Fedora:         sudo dnf install postgresql-server\n  \
          macOS:          brew install postgresql@17"

@@ -86,9 +86,10 @@ async fn install(
         remove(&partial)?;
         fs::create_dir(&partial).map_err(Error::file("create", &partial))?;
         let file = partial.join("archive.tar.gz");
-        download(archive, &file, client, progress)
-            .await
-            .map_err(|error| missing("and one could not be fetched", Some(error)))?;
+        if let Err(error) = download(archive, &file, client, progress).await {
+            remove(&partial)?;
+            return Err(missing("and one could not be fetched", Some(error)));
+        }
         let to = whole.clone();
         cluster::blocking(move || {
             let unpacked = archive::unpack(&file, &name, &partial.join("unpacked"))?;

@@ -121,7 +121,10 @@ async fn refused(archive: &Archive, cache: &Cache) -> Error {
     let error = fetch(archive, &cache.0).await.unwrap_err();
     let account = Account::choose().unwrap();
     assert_eq!(cached(&cache.0, None, account).await.unwrap(), None);
-    assert!(!cache.0.join("partial/unpacked").exists());
+    assert!(!cache.0.join("partial").exists());
+    for command in ["apt-get install", "dnf install", "brew install"] {
+        assert!(error.to_string().contains(command), "{error}");
+    }
     match error {
         Error::NotInstalled { source: Some(source), .. } => *source,
         other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::desk::Desk;
 use crate::ids::{InboxId, PaymentKey, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict};
-use crate::machines::deposit::{DepositMove, DepositState, next};
+use crate::machines::deposit::{DepositMove, DepositState, Review, next};
 use crate::receivable;
 use crate::terms::Assets;
 use crate::want::Want;
@@ -60,7 +60,7 @@ pub struct Deposit {
     /// What was taken back, what was missing, and by which job.
     pub clawed_back: Option<(Amount, Amount, JobId)>,
     /// Why a person must look.
-    pub review: Option<&'static str>,
+    pub review: Option<Review>,
     /// The job that first told of it.
     pub first_job: JobId,
     /// The job that last changed it.
@@ -205,7 +205,7 @@ impl Deposit {
         }
     }
 
-    fn send_to_review(&mut self, why: &'static str) -> &'static str {
+    fn send_to_review(&mut self, why: Review) -> &'static str {
         self.state = DepositState::Review;
         self.review = Some(why);
         "review"
@@ -215,20 +215,20 @@ impl Deposit {
 /// Credits what arrived, never what was asked for; what cannot be credited goes to review.
 fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Result<&'static str, Verdict> {
     let Some((text, currency)) = &fact.outcome else {
-        return Ok(deposit.send_to_review("outcome_missing"));
+        return Ok(deposit.send_to_review(Review::OutcomeMissing));
     };
     let Some(user) = fact.beneficiary().filter(|user| desk.users.get(user).is_some()) else {
-        return Ok(deposit.send_to_review("user_unknown"));
+        return Ok(deposit.send_to_review(Review::UserUnknown));
     };
     let Some(terms) = desk.assets.by_code(currency).cloned() else {
-        return Ok(deposit.send_to_review("asset_unknown"));
+        return Ok(deposit.send_to_review(Review::AssetUnknown));
     };
     // The raw text stays in the deposit; what is finer than the asset's scale is not ours to give.
     let Ok((amount, _dust)) = terms.asset.parse_floor(text) else {
-        return Ok(deposit.send_to_review("amount_unreadable"));
+        return Ok(deposit.send_to_review(Review::AmountUnreadable));
     };
     if amount > terms.credit_max {
-        return Ok(deposit.send_to_review("above_credit_max"));
+        return Ok(deposit.send_to_review(Review::AboveCreditMax));
     }
     let asset = terms.asset.id;
     let (wallet, world) = match (
@@ -261,7 +261,7 @@ fn compare(desk: &Desk, fact: &Fact, deposit: &mut Deposit) -> &'static str {
     if told == known {
         return "nothing";
     }
-    deposit.send_to_review("amount_changed")
+    deposit.send_to_review(Review::AmountChanged)
 }
 
 /// The provider took the payment back: so do we, as far as the wallet goes. What is missing is

@@ -1,1 +1,18 @@
-//! settlement.
+//! Settling: claim → load → decide → store → complete → commit, a batch at a time.
+//!
+//! The kinds decide; this crate loads what they ask for, stores what they changed, and makes both
+//! one transaction with the claim. How many statements that takes does not depend on the size of
+//! the batch.
+
+mod load;
+mod numeric;
+mod settle;
+mod settler;
+mod store;
+mod tables;
+pub mod verify;
+
+pub use numeric::Numeric;
+pub use settle::{Batch, Report};
+pub use settler::{Settings, Settler};
+pub use tables::asset::load_assets;

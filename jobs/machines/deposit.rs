@@ -89,6 +89,52 @@ impl DepositState {
     }
 }
 
+/// Why a person must look at a deposit. The texts are stored and never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Review {
+    /// Paid, but the provider names no outcome.
+    OutcomeMissing,
+    /// The order id names nobody we know.
+    UserUnknown,
+    /// The outcome is in a currency that is not in the registry.
+    AssetUnknown,
+    /// The outcome is not an amount that an account can hold.
+    AmountUnreadable,
+    /// Larger than the asset's bound for a single credit.
+    AboveCreditMax,
+    /// Credited already, and now told of with another amount.
+    AmountChanged,
+}
+
+impl Review {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::OutcomeMissing,
+        Self::UserUnknown,
+        Self::AssetUnknown,
+        Self::AmountUnreadable,
+        Self::AboveCreditMax,
+        Self::AmountChanged,
+    ];
+
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OutcomeMissing => "outcome_missing",
+            Self::UserUnknown => "user_unknown",
+            Self::AssetUnknown => "asset_unknown",
+            Self::AmountUnreadable => "amount_unreadable",
+            Self::AboveCreditMax => "above_credit_max",
+            Self::AmountChanged => "amount_changed",
+        }
+    }
+
+    /// The reason that is stored as this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|review| review.as_str() == text)
+    }
+}
+
 /// What a fact asks us to do with a deposit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DepositMove {

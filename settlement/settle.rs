@@ -1,0 +1,350 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chrono::{DateTime, Utc};
+use jobs::{AnyJob, Desk, Job, PrincipalId, Rejection, Verdict};
+use ledger::JobId;
+use outbox::{Claimed, Cursor, Ended, Parked, Postponed, Trouble};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::load::load;
+use crate::settler::Settler;
+use crate::store::store;
+
+/// A claimed batch: its rows are locked by the open transaction that it carries, and are free
+/// again the moment it is dropped. It is not `Clone`, so nothing can run it twice.
+#[derive(Debug)]
+pub struct Batch {
+    tx: Transaction<'static, Postgres>,
+    claimed: Vec<Claimed>,
+}
+
+impl Batch {
+    /// How many jobs it has.
+    pub fn len(&self) -> usize {
+        self.claimed.len()
+    }
+
+    /// Whether it has none; a claim never gives such a batch.
+    pub fn is_empty(&self) -> bool {
+        self.claimed.is_empty()
+    }
+
+    /// The jobs, in the order of their ids.
+    pub fn ids(&self) -> Vec<i64> {
+        self.claimed.iter().map(|claimed| claimed.job_id).collect()
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Effects committed.
+    pub settled: u64,
+    /// Refused by a rule.
+    pub rejected: u64,
+    /// Put back for later.
+    pub postponed: u64,
+    /// Left to a person.
+    pub parked: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.settled = self.settled.saturating_add(other.settled);
+        self.rejected = self.rejected.saturating_add(other.rejected);
+        self.postponed = self.postponed.saturating_add(other.postponed);
+        self.parked = self.parked.saturating_add(other.parked);
+    }
+
+    /// How many jobs left the outbox.
+    pub const fn ended(&self) -> u64 {
+        self.settled.saturating_add(self.rejected).saturating_add(self.parked)
+    }
+}
+
+/// Why a batch did not commit.
+#[derive(Debug)]
+enum Failure {
+    /// The database refused or went away.
+    Database(sqlx::Error),
+    /// One job is known to be at fault.
+    Poison(Parked),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What the verdicts of a batch amount to.
+#[derive(Debug, Default)]
+struct Decisions {
+    ended: Vec<Ended>,
+    postponed: Vec<Postponed>,
+    parked: Vec<Parked>,
+    report: Report,
+}
+
+impl Settler {
+    /// Claims a batch of due jobs, if there are any. Jobs that are suspected of killing workers
+    /// are left out: [`Settler::settle_suspect`] takes them one at a time.
+    ///
+    /// # Errors
+    /// Any error of the database. Nothing is claimed then.
+    pub async fn claim(&self) -> Result<Option<Batch>, sqlx::Error> {
+        let from = self.cursor();
+        let suspects = self.remember().suspects.clone();
+        let mut tx = self.pool.begin().await?;
+        let limit = i64::from(self.settings.batch_max);
+        let claimed = outbox::claim(&mut tx, Self::LANE, limit, from, &suspects).await?;
+        let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
+        let Some((run_at, job_id)) = last else {
+            self.move_cursor(Cursor::START);
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        self.move_cursor(Cursor { run_at, job_id });
+        Ok(Some(Batch { tx, claimed }))
+    }
+
+    /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
+    /// job at fault stands alone and is parked.
+    ///
+    /// # Errors
+    /// Weather: nothing of what was not committed has happened, no attempt was counted, and the
+    /// jobs are due again. Try later.
+    pub async fn settle(&self, batch: Batch) -> Result<Report, sqlx::Error> {
+        let ids = batch.ids();
+        let result = self.settle_whole(batch).await;
+        if !matches!(result, Ok(ref report) if report.postponed == 0) {
+            // What was put back lies behind the cursor.
+            self.move_cursor(Cursor::START);
+        }
+        match result {
+            Ok(report) => Ok(report),
+            Err(failure) => self.isolate(ids, failure).await,
+        }
+    }
+
+    /// Works through a failed batch until every job has settled or the culprits are parked.
+    async fn isolate(&self, ids: Vec<i64>, failure: Failure) -> Result<Report, sqlx::Error> {
+        let mut total = Report::default();
+        let mut failed = vec![(ids, failure)];
+        while let Some((ids, failure)) = failed.pop() {
+            let parts: Vec<Vec<i64>> = match failure {
+                Failure::Database(error) if outbox::trouble(&error) == Trouble::Weather => return Err(error),
+                Failure::Poison(culprit) => {
+                    let rest = ids.iter().copied().filter(|id| *id != culprit.job_id).collect();
+                    total.add(self.park_alone(culprit).await?);
+                    vec![rest]
+                }
+                Failure::Database(error) => match ids.as_slice() {
+                    [] => vec![],
+                    [job_id] => {
+                        total.add(self.park_poison(*job_id, &error).await?);
+                        vec![]
+                    }
+                    several => {
+                        let (first, second) = several.split_at(several.len() / 2);
+                        vec![first.to_vec(), second.to_vec()]
+                    }
+                },
+            };
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
+                let mut tx = self.pool.begin().await?;
+                let claimed = outbox::claim_these(&mut tx, &part).await?;
+                match self.settle_whole(Batch { tx, claimed }).await {
+                    Ok(report) => total.add(report),
+                    Err(failure) => failed.push((part, failure)),
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// Takes one suspect under a lease that is committed before it is decided, so that a job that
+    /// kills the process leaves a trace of the attempt. `false` means that none is due.
+    ///
+    /// # Errors
+    /// Weather, as for [`Settler::settle`].
+    pub async fn settle_suspect(&self) -> Result<Option<Report>, sqlx::Error> {
+        let suspects = self.remember().suspects.clone();
+        if suspects.is_empty() {
+            return Ok(None);
+        }
+        let mut db = self.pool.acquire().await?;
+        let leased = outbox::lease(&mut db, Self::LANE, 1, self.settings.lease, Some(&suspects)).await?;
+        drop(db);
+        let Some(leased) = leased.first().copied() else {
+            return Ok(None);
+        };
+        if leased.attempt > self.settings.crashes_max {
+            let parked = Parked {
+                job_id: leased.job_id,
+                attempt: leased.attempt,
+                reason: "crashes",
+                detail: format!("{} workers ended uncleanly while they held it", self.settings.crashes_max),
+            };
+            return self.park_alone(parked).await.map(Some);
+        }
+        let mut tx = self.pool.begin().await?;
+        let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
+        // Somebody else may have leased it since, after ours had run out.
+        claimed.retain(|claimed| claimed.attempt == leased.attempt);
+        match self.settle_whole(Batch { tx, claimed }).await {
+            Ok(report) => Ok(Some(report)),
+            Err(failure) => self.isolate(vec![leased.job_id], failure).await.map(Some),
+        }
+    }
+
+    /// Settles a batch in its transaction. If that does not commit, accounts that it made do not
+    /// exist, so what is known of accounts is forgotten.
+    async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
+        let result = self.settle_once(batch).await;
+        if result.is_err() {
+            self.remember().known.clear();
+        }
+        result
+    }
+
+    /// Load → decide → store → complete → commit.
+    async fn settle_once(&self, batch: Batch) -> Result<Report, Failure> {
+        let Batch { mut tx, claimed } = batch;
+        let now = outbox::clock(&mut tx).await?;
+        let mut decisions = Decisions::default();
+        let jobs = read(claimed, &mut decisions);
+        let desk = self.load_desk(&mut tx, now, &jobs).await?;
+        let desk = decide(desk, &jobs, &mut decisions)?;
+        store(&mut tx, &desk).await?;
+        outbox::complete(&mut tx, &decisions.ended).await?;
+        outbox::postpone(&mut tx, &decisions.postponed).await?;
+        outbox::park(&mut tx, &decisions.parked).await?;
+        tx.commit().await?;
+        Ok(decisions.report)
+    }
+
+    async fn load_desk(
+        &self,
+        db: &mut PgConnection,
+        now: DateTime<Utc>,
+        jobs: &[(Job, AnyJob)],
+    ) -> Result<Desk, sqlx::Error> {
+        let (assets, mut known) = {
+            let mut memory = self.remember();
+            (memory.assets.clone(), std::mem::take(&mut memory.known))
+        };
+        let mut desk = Desk::new(now, self.stripe, assets);
+        let loaded = load(db, &mut desk, jobs, &self.settings.ipn_secrets, &mut known).await;
+        if loaded.is_ok() {
+            self.remember().known = known;
+        }
+        loaded.map(|()| desk)
+    }
+
+    async fn park_poison(&self, job_id: i64, error: &sqlx::Error) -> Result<Report, sqlx::Error> {
+        let mut tx = self.pool.begin().await?;
+        let claimed = outbox::claim_these(&mut tx, &[job_id]).await?;
+        tx.rollback().await?;
+        match claimed.first() {
+            Some(claimed) => {
+                let detail = error.to_string();
+                self.park_alone(Parked { job_id, attempt: claimed.attempt, reason: "poison", detail }).await
+            }
+            None => Ok(Report::default()),
+        }
+    }
+
+    async fn park_alone(&self, parked: Parked) -> Result<Report, sqlx::Error> {
+        tracing::error!(job_id = parked.job_id, reason = parked.reason, detail = parked.detail, "job parked");
+        let mut tx = self.pool.begin().await?;
+        outbox::park(&mut tx, &[parked]).await?;
+        tx.commit().await?;
+        Ok(Report { parked: 1, ..Report::default() })
+    }
+}
+
+/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked.
+fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> {
+    let mut jobs = Vec::with_capacity(claimed.len());
+    for row in claimed {
+        match AnyJob::read(&row.kind, &row.payload) {
+            Ok(kind) => {
+                let job = Job {
+                    id: JobId(row.job_id),
+                    submitted_by: PrincipalId(row.submitted_by),
+                    received_at: row.received_at,
+                    attempt: row.attempt,
+                };
+                jobs.push((job, kind));
+            }
+            Err(error) => {
+                decisions.report.parked = decisions.report.parked.saturating_add(1);
+                decisions.parked.push(Parked {
+                    job_id: row.job_id,
+                    attempt: row.attempt,
+                    reason: "unreadable",
+                    detail: error.to_string(),
+                });
+            }
+        }
+    }
+    jobs
+}
+
+/// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
+fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> Result<Desk, Failure> {
+    for (job, kind) in jobs {
+        let mark = desk.mark();
+        let decided = catch_unwind(AssertUnwindSafe(|| kind.decide(&mut desk, job)));
+        let verdict = decided.map_err(|panic| {
+            Failure::Poison(Parked {
+                job_id: job.id.0,
+                attempt: job.attempt,
+                reason: "poison",
+                detail: format!("deciding it panicked: {}", panic_message(panic.as_ref())),
+            })
+        })?;
+        if !matches!(verdict, Verdict::Settled(_)) {
+            desk.undo(mark);
+        }
+        decisions.note(job, verdict);
+    }
+    Ok(desk)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+impl Decisions {
+    fn note(&mut self, job: &Job, verdict: Verdict) {
+        let job_id = job.id.0;
+        let attempts = job.attempt.saturating_add(1);
+        match verdict {
+            Verdict::Settled(settlement) => {
+                self.report.settled = self.report.settled.saturating_add(1);
+                let result = settlement.result.map(|result| result.to_string());
+                self.ended.push(Ended { job_id, status: "settled", reason: None, result, attempts });
+            }
+            Verdict::Rejected(Rejection { reason, found }) => {
+                self.report.rejected = self.report.rejected.saturating_add(1);
+                let result = found.map(|state| format!(r#"{{"state":"{}"}}"#, state.as_str()));
+                self.ended.push(Ended { job_id, status: "rejected", reason: Some(reason.code()), result, attempts });
+            }
+            Verdict::Later { after, why } => {
+                self.report.postponed = self.report.postponed.saturating_add(1);
+                self.postponed.push(Postponed { job_id, attempt: job.attempt, after, why });
+            }
+            Verdict::Park(parking) => {
+                self.report.parked = self.report.parked.saturating_add(1);
+                tracing::error!(job_id, reason = parking.reason, detail = parking.detail, "job parked");
+                self.parked.push(Parked { job_id, attempt: job.attempt, reason: parking.reason, detail: parking.detail });
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jobs::{Assets, Lane};
+use ledger::AccountKey;
+use outbox::{Cursor, Suspects};
+use providers::nowpayments::Secret;
+use rustc_hash::FxHashSet;
+use sqlx::PgPool;
+
+use crate::tables::asset::load_assets;
+
+/// How many keys of existing accounts a worker remembers: about 10 MB.
+const KNOWN_ACCOUNTS_MAX: usize = 200_000;
+/// How long a claim may start behind rows that came back, such as retries.
+const CURSOR_LIFE: Duration = Duration::from_secs(1);
+/// House accounts have this many stripes.
+const STRIPES: i64 = 16;
+
+/// How a settler works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Jobs per batch, at most. Large batches settle faster, small ones sooner.
+    pub batch_max: u16,
+    /// Secrets that callbacks are signed with; two during a rotation.
+    pub ipn_secrets: Vec<Secret>,
+    /// How long one job is leased where the lane is worked cautiously.
+    pub lease: Duration,
+    /// A job that was held by a worker that ended uncleanly is parked after this many attempts.
+    pub crashes_max: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_secs(60), crashes_max: 3 }
+    }
+}
+
+/// What a worker of the ledger lane knows from one batch to the next. None of it is needed for
+/// correctness; it only saves statements.
+#[derive(Debug)]
+pub struct Settler {
+    pub(crate) pool: PgPool,
+    pub(crate) settings: Settings,
+    pub(crate) stripe: i16,
+    pub(crate) memory: Mutex<Memory>,
+}
+
+/// The parts that change.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) assets: Assets,
+    pub(crate) known: FxHashSet<AccountKey>,
+    pub(crate) suspects: Suspects,
+    cursor: Cursor,
+    cursor_since: Instant,
+}
+
+impl Settler {
+    /// A settler that uses the stripe of house accounts that belongs to a run's number.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn new(pool: PgPool, settings: Settings, run: i64) -> Result<Self, sqlx::Error> {
+        let assets = load_assets(&pool).await?;
+        let stripe = i16::try_from(run.rem_euclid(STRIPES)).unwrap_or(0);
+        let memory = Memory {
+            assets,
+            known: FxHashSet::default(),
+            suspects: Suspects::new(),
+            cursor: Cursor::START,
+            cursor_since: Instant::now(),
+        };
+        Ok(Self { pool, settings, stripe, memory: Mutex::new(memory) })
+    }
+
+    /// The lane that it works.
+    pub const LANE: &'static str = Lane::Ledger.as_str();
+
+    /// Reads again what an operator may have changed, and takes note of the jobs to be careful
+    /// with. Called with every heartbeat.
+    ///
+    /// # Errors
+    /// Any error of the database; what was known stays.
+    pub async fn refresh(&self, suspects: Suspects) -> Result<(), sqlx::Error> {
+        let assets = load_assets(&self.pool).await?;
+        let mut memory = self.remember();
+        memory.assets = assets;
+        memory.suspects = suspects;
+        if memory.known.len() > KNOWN_ACCOUNTS_MAX {
+            memory.known = FxHashSet::default();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remember(&self) -> MutexGuard<'_, Memory> {
+        // A panic while it was held cannot have left it half changed in a way that matters.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the next claim starts.
+    pub(crate) fn cursor(&self) -> Cursor {
+        let mut memory = self.remember();
+        if memory.cursor_since.elapsed() >= CURSOR_LIFE {
+            memory.cursor = Cursor::START;
+            memory.cursor_since = Instant::now();
+        }
+        memory.cursor
+    }
+
+    pub(crate) fn move_cursor(&self, to: Cursor) {
+        let mut memory = self.remember();
+        memory.cursor = to;
+        if to.job_id == Cursor::START.job_id {
+            memory.cursor_since = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! One file per table: how its rows are loaded, and how what a batch changed is stored by
+//! `unnest`, in one statement whatever the number of rows.
+
+pub(crate) mod account;
+pub(crate) mod app_user;
+pub(crate) mod asset;
+pub(crate) mod deposit;
+pub(crate) mod entry;
+pub(crate) mod hold;
+pub(crate) mod ipn_inbox;
+pub(crate) mod outcome;
+pub(crate) mod trade;
+pub(crate) mod transfer;
+
+use sqlx::Error;
+use sqlx::postgres::PgQueryResult;
+
+/// A row says something that the types do not: the schema and this binary disagree.
+pub(crate) fn corrupt(what: impl Into<String>) -> Error {
+    Error::Decode(what.into().into())
+}
+
+/// Every settling statement must hit exactly the rows that the batch has locked or made.
+pub(crate) fn all_hit(result: &PgQueryResult, expected: usize) -> Result<(), Error> {
+    if usize::try_from(result.rows_affected()) == Ok(expected) {
+        return Ok(());
+    }
+    Err(Error::RowNotFound)
+}

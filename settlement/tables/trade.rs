@@ -1,0 +1,153 @@
+use chrono::{DateTime, Utc};
+use jobs::machines::trade::TradeState;
+use jobs::{Desk, MakerSide, Trade, TradeId, UserId};
+use ledger::{Amount, AssetId, HoldId};
+use sqlx::PgConnection;
+
+use crate::numeric::Numeric;
+use crate::tables::asset::rate;
+use crate::tables::{all_hit, corrupt};
+
+/// Locks trades in the order of their ids and reads them.
+pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        r#"
+        select id, seller_id, buyer_id, asset, amount as "amount: Numeric", hold_id, state, maker, maker_bps, taker_bps,
+            maker_fee as "maker_fee: Numeric", taker_fee as "taker_fee: Numeric", opened_at, pay_by, paid_at, closed_at
+        from trade where id = any ($1) order by id for no key update
+        "#,
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
+    for row in rows {
+        let fee = |stored: Option<Numeric>| stored.map(|fee| amount(fee)).transpose();
+        let trade = Trade {
+            seller: UserId(row.seller_id),
+            buyer: UserId(row.buyer_id),
+            asset: AssetId::new(row.asset),
+            amount: amount(row.amount)?,
+            hold: HoldId(row.hold_id),
+            state: TradeState::parse(&row.state).ok_or_else(|| corrupt("trade.state"))?,
+            maker: MakerSide::parse(&row.maker).ok_or_else(|| corrupt("trade.maker"))?,
+            maker_rate: rate(row.maker_bps)?,
+            taker_rate: rate(row.taker_bps)?,
+            fees: fee(row.maker_fee)?.zip(fee(row.taker_fee)?),
+            opened_at: row.opened_at,
+            pay_by: row.pay_by,
+            paid_at: row.paid_at,
+            closed_at: row.closed_at,
+        };
+        desk.trades.load(TradeId(row.id), trade);
+    }
+    Ok(())
+}
+
+fn amount(stored: Numeric) -> Result<Amount, sqlx::Error> {
+    Amount::from_minor(stored.0).map_err(|_| corrupt("an amount of a trade"))
+}
+
+/// Stores the trades that were opened and those that moved.
+pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let changed = desk.trades.changed();
+    insert(db, &changed.inserted).await?;
+    update(db, &changed.updated).await
+}
+
+async fn insert(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<(), sqlx::Error> {
+    if trades.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = trades.iter().map(|(id, _)| id.0).collect();
+    let sellers: Vec<i64> = trades.iter().map(|(_, trade)| trade.seller.0).collect();
+    let buyers: Vec<i64> = trades.iter().map(|(_, trade)| trade.buyer.0).collect();
+    let assets: Vec<i16> = trades.iter().map(|(_, trade)| trade.asset.get()).collect();
+    let amounts: Vec<Numeric> = trades.iter().map(|(_, trade)| Numeric(trade.amount.minor())).collect();
+    let holds: Vec<i64> = trades.iter().map(|(_, trade)| trade.hold.0).collect();
+    let states: Vec<&str> = trades.iter().map(|(_, trade)| trade.state.as_str()).collect();
+    let makers: Vec<&str> = trades.iter().map(|(_, trade)| trade.maker.as_str()).collect();
+    let maker_bps: Vec<i16> = trades.iter().map(|(_, trade)| stored_rate(trade.maker_rate)).collect();
+    let taker_bps: Vec<i16> = trades.iter().map(|(_, trade)| stored_rate(trade.taker_rate)).collect();
+    let opened: Vec<DateTime<Utc>> = trades.iter().map(|(_, trade)| trade.opened_at).collect();
+    let pay_by: Vec<DateTime<Utc>> = trades.iter().map(|(_, trade)| trade.pay_by).collect();
+    let paid: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.paid_at).collect();
+    let closed: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.closed_at).collect();
+    let (maker_fees, taker_fees) = fees(trades);
+    let result = sqlx::query!(
+        "
+        insert into trade (id, seller_id, buyer_id, asset, amount, hold_id, state, maker, maker_bps, taker_bps,
+            maker_fee, taker_fee, opened_at, pay_by, paid_at, closed_at)
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::bigint[],
+            $7::text[], $8::text[], $9::smallint[], $10::smallint[], $11::numeric[], $12::numeric[],
+            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
+        ",
+        &ids,
+        &sellers,
+        &buyers,
+        &assets,
+        &amounts as _,
+        &holds,
+        &states as _,
+        &makers as _,
+        &maker_bps,
+        &taker_bps,
+        &maker_fees as _,
+        &taker_fees as _,
+        &opened,
+        &pay_by,
+        &paid as _,
+        &closed as _,
+    )
+    .execute(db)
+    .await?;
+    all_hit(&result, ids.len())
+}
+
+async fn update(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<(), sqlx::Error> {
+    if trades.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = trades.iter().map(|(id, _)| id.0).collect();
+    let states: Vec<&str> = trades.iter().map(|(_, trade)| trade.state.as_str()).collect();
+    let paid: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.paid_at).collect();
+    let closed: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.closed_at).collect();
+    let (maker_fees, taker_fees) = fees(trades);
+    let result = sqlx::query!(
+        "
+        update trade t
+        set state = u.state, paid_at = u.paid_at, closed_at = u.closed_at, maker_fee = u.maker_fee, taker_fee = u.taker_fee
+        from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::numeric[], $6::numeric[])
+            as u (id, state, paid_at, closed_at, maker_fee, taker_fee)
+        where t.id = u.id
+        ",
+        &ids,
+        &states as _,
+        &paid as _,
+        &closed as _,
+        &maker_fees as _,
+        &taker_fees as _,
+    )
+    .execute(db)
+    .await?;
+    all_hit(&result, ids.len())
+}
+
+type Fees = Vec<Option<Numeric>>;
+
+fn fees(trades: &[(&TradeId, &Trade)]) -> (Fees, Fees) {
+    trades
+        .iter()
+        .map(|(_, trade)| match trade.fees {
+            Some((maker, taker)) => (Some(Numeric(maker.minor())), Some(Numeric(taker.minor()))),
+            None => (None, None),
+        })
+        .unzip()
+}
+
+/// At most 10 000, so it always fits.
+fn stored_rate(rate: ledger::BasisPoints) -> i16 {
+    i16::try_from(rate.get()).unwrap_or(i16::MAX)
+}
