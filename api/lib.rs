@@ -1,1 +1,41 @@
-//! api.
+//! The HTTP side: it authenticates, validates, enqueues and reads.
+//!
+//! It writes nothing but requests, their jobs and authentic callbacks, and cannot: the database
+//! role that it connects as is refused everything else. What a request asks for is done by a
+//! worker, later; a 202 says that it is recorded for good and nothing more.
+//!
+//! The way of a POST: [`edge`] gives it an id, [`auth`] finds its principal, [`body`] and
+//! [`shape`] read it, [`submit`] turns it into an ask, [`recorder`] commits it together with
+//! whatever else came meanwhile, and [`outcomes`] waits for what came of it if the client
+//! prefers to.
+
+mod app;
+mod asset_registry;
+mod auth;
+mod batch;
+mod body;
+mod config;
+mod cursor;
+mod edge;
+mod headers;
+mod health;
+mod job;
+mod key;
+mod nudges;
+mod outcomes;
+mod problem;
+mod recorder;
+mod request_id;
+mod serve;
+mod shape;
+mod stop;
+mod submit;
+mod trade;
+mod transactions;
+mod user;
+mod webhook;
+
+pub use app::{Background, Error, app};
+pub use config::{Config, Limits};
+pub use key::{key_hash, new_key};
+pub use serve::serve;

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn postgres_comes_before_nobody_and_root_never() {
-        let both = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n\
+        let both = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n\
                     postgres:x:101:104:PostgreSQL,,,:/var/lib/postgresql:/bin/bash\n";
         let account = |uid, gid| Account { uid, gid, dropped: true };
         assert_eq!(unprivileged(both), Some(account(101, 104)));

@@ -20,6 +20,7 @@ configuration=$7
 
 data=$home/data
 log=$home/postgres.log
+name=${sockets##*/}
 server=
 started=no
 memory=
@@ -48,24 +49,21 @@ find_leader() {
 
 # The server processes that live in this data directory, whoever their parent is by now. Postgres
 # works inside its data directory, which tells its processes from all others even when a killed
-# postmaster has left them to init.
+# postmaster has left them to init. Where there is no `/proc`, their titles do, which begin with the
+# name that the configuration gives to the cluster.
 members() {
     if [ -d /proc/self ]; then
         for process in /proc/[0-9]*; do
             [ "$process/cwd" -ef "$data" ] || continue
-            read -r pid name state _ 2>/dev/null <"$process/stat" || continue
-            [ "$name" = '(postgres)' ] || continue
+            read -r pid program state _ 2>/dev/null <"$process/stat" || continue
+            [ "$program" = '(postgres)' ] || continue
             [ "$state" = Z ] || printf '%s ' "$pid"
         done
-    elif find_leader; then
-        ps -A -o pid= -o ppid= -o stat= -o comm= 2>/dev/null |
-            while read -r pid parent state name; do
-                case $state in Z*) continue ;; esac
-                case $name in *postgres*) ;; *) continue ;; esac
-                if [ "$pid" = "$leader" ] || [ "$parent" = "$leader" ]; then
-                    printf '%s ' "$pid"
-                fi
-            done
+    else
+        ps -A -o pid= -o stat= -o args= 2>/dev/null | while read -r pid state title; do
+            case $state in Z*) continue ;; esac
+            case $title in *"-D $data -c "* | "postgres: $name: "*) printf '%s ' "$pid" ;; esac
+        done
     fi
 }
 

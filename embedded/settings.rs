@@ -26,7 +26,8 @@ pub struct Options {
     /// Whether commits reach the disk before they are acknowledged. Only a test that never
     /// survives its machine may say no.
     pub fsync: bool,
-    /// Further lines of `postgresql.conf`, by name and unquoted value. They win over the defaults.
+    /// Further lines of `postgresql.conf`, by name and unquoted value. They win over the defaults,
+    /// except over those that keep the cluster private.
     pub settings: Vec<(String, String)>,
     /// Whether a download shows a progress bar on standard error.
     pub progress: bool,
@@ -61,28 +62,35 @@ impl Options {
 /// The whole configuration file: it replaces the one that `initdb` wrote, so that the settings of a
 /// persistent cluster are those of today's owner and not of the first.
 pub(crate) fn configuration(options: &Options, sockets: &Path) -> Result<String, Error> {
+    let name = sockets.file_name().unwrap_or_default().to_string_lossy();
     let sockets = sockets.to_string_lossy();
     let fsync = if options.fsync { "on" } else { "off" };
     let defaults = [
-        ("listen_addresses", ""),
-        ("unix_socket_directories", sockets.as_ref()),
-        ("unix_socket_permissions", "0700"),
-        ("port", "5432"),
         ("max_connections", "100"),
         ("shared_buffers", "128MB"),
         ("fsync", fsync),
-        ("log_destination", "stderr"),
         ("logging_collector", "off"),
         ("log_min_messages", "warning"),
         ("log_timezone", "UTC"),
         ("timezone", "UTC"),
         ("lc_messages", "C"),
     ];
+    // What the leash and the owner rely on.
+    let fixed = [
+        ("listen_addresses", ""),
+        ("unix_socket_directories", sockets.as_ref()),
+        ("unix_socket_permissions", "0700"),
+        ("port", "5432"),
+        ("cluster_name", name.as_ref()),
+    ];
     let mut text = String::new();
     for (name, value) in defaults {
         line(&mut text, name, value)?;
     }
     for (name, value) in &options.settings {
+        line(&mut text, name, value)?;
+    }
+    for (name, value) in fixed {
         line(&mut text, name, value)?;
     }
     Ok(text)
@@ -106,13 +114,20 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_setting_of_the_owner_comes_last_and_is_quoted() {
+    fn a_setting_of_the_owner_wins_unless_it_would_open_the_cluster() {
         let options =
             Options::temporary().without_fsync().with("shared_buffers", "1GB").with("search_path", r"it's \ here");
         let text = configuration(&options, Path::new("/tmp/holdfast-1")).unwrap();
-        assert!(text.contains("unix_socket_directories = '/tmp/holdfast-1'\n"));
-        assert!(text.contains("fsync = 'off'\n"));
-        assert!(text.ends_with("shared_buffers = '1GB'\nsearch_path = 'it''s \\\\ here'\n"), "{text}");
+        let last = |name: &str| {
+            let start = format!("{name} = ");
+            text.lines().rev().find_map(|line| line.strip_prefix(&start))
+        };
+        assert_eq!(last("unix_socket_directories"), Some("'/tmp/holdfast-1'"));
+        assert_eq!(last("cluster_name"), Some("'holdfast-1'"));
+        assert_eq!(last("listen_addresses"), Some("''"));
+        assert_eq!(last("fsync"), Some("'off'"));
+        assert_eq!(last("shared_buffers"), Some("'1GB'"));
+        assert_eq!(last("search_path"), Some(r"'it''s \\ here'"));
     }
 
     #[test]

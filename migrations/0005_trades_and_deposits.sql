@@ -50,11 +50,13 @@ comment on column trade.paid_at is 'When the buyer''s mark-paid was received';
 comment on column trade.closed_at is 'When it was released or refunded';
 
 -- The state machine once more: the expression is evaluated for every update, the function only
--- when a transition is not in the list.
+-- when a transition is not in the list. A batch may take a trade several steps at once, so the
+-- list has every pair that lies on a path; that a released trade was paid is a constraint above.
 create trigger trade_transition before update on trade
     for each row when (
         (old.state <> new.state and (old.state, new.state) not in (
-            ('awaiting_payment', 'paid'), ('awaiting_payment', 'refunded'), ('paid', 'released'), ('paid', 'refunded')))
+            ('awaiting_payment', 'paid'), ('awaiting_payment', 'released'), ('awaiting_payment', 'refunded'),
+            ('paid', 'released'), ('paid', 'refunded')))
         or (old.state in ('released', 'refunded'))
         or old.id <> new.id or old.seller_id <> new.seller_id or old.buyer_id <> new.buyer_id
         or old.asset <> new.asset or old.amount <> new.amount

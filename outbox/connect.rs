@@ -90,6 +90,15 @@ pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartE
     ]))
 }
 
+/// The same for what a worker notes about itself, which matters only while the server is up: its
+/// commits need not wait for the disk.
+///
+/// # Errors
+/// [`StartError::BadUrl`].
+pub fn note_options(url: &str, name: &str) -> Result<PgConnectOptions, StartError> {
+    Ok(connect_options(url, name)?.options([("synchronous_commit", "off")]))
+}
+
 /// Opens a pool and makes sure that it is safe to work with.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ mod weather;
 pub use ask::{Ask, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, claim, claim_these, clock, lease};
 pub use complete::{Ended, complete};
-pub use connect::{Role, StartError, connect_options, open, refuse_unsafe_server};
+pub use connect::{Role, StartError, connect_options, note_options, open, refuse_unsafe_server};
 pub use enqueue::{Recorded, enqueue};
 pub use nudge::{Ears, nudge};
 pub use park::{Parked, park};

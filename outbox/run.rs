@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use sqlx::PgPool;
 
 /// One run of a worker, as the other workers of its lane see it.
@@ -5,12 +7,12 @@ use sqlx::PgPool;
 /// A job that kills the process leaves no trace in the transaction that died with it. So a worker
 /// notes what it holds before it decides, in a commit of its own; when its heartbeat stops, the
 /// others handle just those jobs one at a time, with attempts counted in committed rows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Run {
     pool: PgPool,
     lane: &'static str,
     name: String,
-    id: i64,
+    id: AtomicI64,
 }
 
 /// Jobs that a worker held when it ended uncleanly and that have not been dealt with since.
@@ -23,15 +25,13 @@ impl Run {
     /// # Errors
     /// Any error of the database.
     pub async fn begin(pool: PgPool, lane: &'static str, name: String) -> Result<Self, sqlx::Error> {
-        let id = sqlx::query_scalar!("insert into worker_run (lane, name) values ($1, $2) returning id", lane, name)
-            .fetch_one(&pool)
-            .await?;
-        Ok(Self { pool, lane, name, id })
+        let id = insert(&pool, lane, &name).await?;
+        Ok(Self { pool, lane, name, id: AtomicI64::new(id) })
     }
 
     /// The number of this run.
-    pub const fn id(&self) -> i64 {
-        self.id
+    pub fn id(&self) -> i64 {
+        self.id.load(Ordering::Relaxed)
     }
 
     /// Notes what the worker is about to decide.
@@ -39,7 +39,7 @@ impl Run {
     /// # Errors
     /// Any error of the database; the batch must not be decided then.
     pub async fn note_holding(&self, jobs: &[i64]) -> Result<(), sqlx::Error> {
-        sqlx::query!("update worker_run set holding = $2 where id = $1", self.id, jobs).execute(&self.pool).await?;
+        sqlx::query!("update worker_run set holding = $2 where id = $1", self.id(), jobs).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -49,12 +49,12 @@ impl Run {
     ///
     /// # Errors
     /// Any error of the database.
-    pub async fn beat(&mut self) -> Result<Suspects, sqlx::Error> {
-        let alive = sqlx::query!("update worker_run set beat_at = clock() where id = $1 and end_kind is null", self.id)
+    pub async fn beat(&self) -> Result<Suspects, sqlx::Error> {
+        let alive = sqlx::query!("update worker_run set beat_at = clock() where id = $1 and end_kind is null", self.id())
             .execute(&self.pool)
             .await?;
         if alive.rows_affected() == 0 {
-            *self = Self::begin(self.pool.clone(), self.lane, self.name.clone()).await?;
+            self.id.store(insert(&self.pool, self.lane, &self.name).await?, Ordering::Relaxed);
         }
         sqlx::query!(
             "
@@ -92,13 +92,19 @@ impl Run {
     ///
     /// # Errors
     /// Any error of the database; the run then looks unclean, which costs nothing but care.
-    pub async fn end(self) -> Result<(), sqlx::Error> {
+    pub async fn end(&self) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update worker_run set ended_at = clock(), end_kind = 'clean', holding = '{}' where id = $1 and end_kind is null",
-            self.id,
+            self.id(),
         )
         .execute(&self.pool)
         .await?;
         Ok(())
     }
+}
+
+async fn insert(pool: &PgPool, lane: &str, name: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("insert into worker_run (lane, name) values ($1, $2) returning id", lane, name)
+        .fetch_one(pool)
+        .await
 }

@@ -146,6 +146,7 @@ impl Settler {
                         vec![]
                     }
                     several => {
+                        tracing::warn!(%error, jobs = several.len(), "batch failed on data; trying its halves");
                         let (first, second) = several.split_at(several.len() / 2);
                         vec![first.to_vec(), second.to_vec()]
                     }

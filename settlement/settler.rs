@@ -93,6 +93,11 @@ impl Settler {
         Ok(())
     }
 
+    /// Whether there are jobs to be taken one at a time.
+    pub fn has_suspects(&self) -> bool {
+        !self.remember().suspects.is_empty()
+    }
+
     pub(crate) fn remember(&self) -> MutexGuard<'_, Memory> {
         // A panic while it was held cannot have left it half changed in a way that matters.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

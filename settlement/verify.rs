@@ -1,1 +1,210 @@
-//! The integrity checks.
+//! The integrity checks: what must be true of a database of Holdfast, whatever happened to it.
+//!
+//! Every check is one statement that looks for rows that contradict each other, and all of them
+//! read one snapshot, so they may run while workers settle. None of them trusts a constraint or a
+//! trigger: what Postgres guards is proved here a second time from the rows themselves.
+
+mod accounts;
+mod deposits;
+mod facts;
+mod holds;
+mod ledger;
+mod queue;
+mod trades;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+/// What the checks found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// `clock()` of the snapshot that everything was read in.
+    pub at: DateTime<Utc>,
+    /// The number of the newest migration.
+    pub schema: i32,
+    /// Every check, also those that found nothing, always in the same order.
+    pub checks: Vec<Check>,
+    /// What is held, asset by asset, for those that have an account.
+    pub totals: Vec<Totals>,
+}
+
+/// One thing that must be true, and the rows that say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Stable.
+    pub name: &'static str,
+    /// What is true if nothing was found: one sentence.
+    pub proves: &'static str,
+    /// How many contradictions there are.
+    pub count: i64,
+    /// The first [`Check::ROWS_MAX`] of them, with the ids and figures.
+    pub rows: Vec<String>,
+}
+
+/// The balances of an asset, in minor units, as decimal text: a corrupted sum may exceed any type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Code of the asset.
+    pub asset: String,
+    /// Decimal places of one unit.
+    pub scale: i16,
+    /// What people have, their escrow included.
+    pub wallets: String,
+    /// The part of it that stands in escrow.
+    pub held: String,
+    /// What the house has earned.
+    pub fees: String,
+    /// The outside: minus what came in and has not gone out.
+    pub world: String,
+    /// Minus what people owe after clawbacks.
+    pub receivables: String,
+}
+
+impl Check {
+    /// How many rows are shown at most; every statement stops there.
+    pub const ROWS_MAX: usize = 20;
+
+    fn of(name: &'static str, proves: &'static str, findings: Vec<Finding>) -> Self {
+        let count = findings.first().map_or(0, |finding| finding.total);
+        Self { name, proves, count, rows: findings.into_iter().map(|finding| finding.row).collect() }
+    }
+
+    /// Whether nothing contradicts it.
+    pub const fn is_clean(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Verification {
+    /// Whether nothing was found at all.
+    pub fn is_clean(&self) -> bool {
+        self.checks.iter().all(Check::is_clean)
+    }
+
+    /// The checks that found something.
+    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| !check.is_clean())
+    }
+}
+
+/// One contradiction, and how many there are in all.
+struct Finding {
+    row: String,
+    total: i64,
+}
+
+/// Runs a statement that yields `row!` and `total!`, at most [`Check::ROWS_MAX`] of them.
+macro_rules! check {
+    ($db:ident, $name:literal, $proves:literal, $sql:literal) => {
+        sqlx::query_as!(crate::verify::Finding, $sql)
+            .fetch_all($db)
+            .await
+            .map(|findings| crate::verify::Check::of($name, $proves, findings))
+    };
+}
+use check;
+
+/// Runs every check in one snapshot. Reads only; any role that may read may run it.
+///
+/// It takes a while where there is much to read, and holds one snapshot open as long.
+///
+/// # Errors
+/// Any error of the database: nothing is known then, which is not the same as clean.
+pub async fn verify(pool: &PgPool) -> Result<Verification, sqlx::Error> {
+    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
+    // Workers connect with settings for small statements on large tables; these read whole tables.
+    // Parallel workers are left out because they need shared memory that a container may not give.
+    sqlx::query!(
+        r#"
+        select set_config('enable_seqscan', 'on', true) as a, set_config('statement_timeout', '0', true) as b,
+            set_config('work_mem', '64MB', true) as c, set_config('jit', 'off', true) as d,
+            set_config('max_parallel_workers_per_gather', '0', true) as e
+        "#
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let seen = sqlx::query!(r#"select clock() as "at!", version from schema"#).fetch_one(&mut *tx).await?;
+    let mut checks = ledger::checks(&mut tx).await?;
+    checks.extend(holds::checks(&mut tx).await?);
+    checks.extend(accounts::checks(&mut tx).await?);
+    checks.extend(queue::checks(&mut tx).await?);
+    checks.extend(trades::checks(&mut tx).await?);
+    checks.extend(deposits::checks(&mut tx).await?);
+    checks.extend(facts::checks(&mut tx).await?);
+    let totals = totals(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(Verification { at: seen.at, schema: seen.version, checks, totals })
+}
+
+async fn totals(db: &mut PgConnection) -> Result<Vec<Totals>, sqlx::Error> {
+    sqlx::query_as!(
+        Totals,
+        r#"
+        select t.code as asset, t.scale,
+            coalesce(sum(n.posted) filter (where a.purpose = 'wallet'), 0)::text as "wallets!",
+            coalesce(sum(n.held), 0)::text as "held!",
+            coalesce(sum(n.posted) filter (where a.purpose = 'fee'), 0)::text as "fees!",
+            coalesce(sum(n.posted) filter (where a.purpose = 'world'), 0)::text as "world!",
+            coalesce(sum(n.posted) filter (where a.purpose = 'receivable'), 0)::text as "receivables!"
+        from account a
+        join asset t on t.id = a.asset
+        cross join lateral (
+            select e.posted, e.held from entry e where e.account_id = a.id order by e.version desc limit 1
+        ) n
+        group by t.id
+        order by t.id
+        "#
+    )
+    .fetch_all(db)
+    .await
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.failed().count();
+        let checks = self.checks.len();
+        let at = self.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        if failed == 0 {
+            writeln!(f, "clean: {checks} checks at {at}, schema {}", self.schema)?;
+        } else {
+            writeln!(f, "NOT CLEAN: {failed} of {checks} checks failed at {at}, schema {}", self.schema)?;
+        }
+        for check in &self.checks {
+            writeln!(f, "{check}")?;
+        }
+        for totals in &self.totals {
+            writeln!(f, "{totals}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return write!(f, "  ok    {:<32} {}", self.name, self.proves);
+        }
+        write!(f, "  FAIL  {:<32} {} Not so: {}", self.name, self.proves, self.count)?;
+        for row in &self.rows {
+            write!(f, "\n          {row}")?;
+        }
+        let shown = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
+        if self.count > shown {
+            write!(f, "\n          and {} more", self.count.saturating_sub(shown))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "  {:<12} wallets {} (in escrow {}), fees {}, world {}, receivables {}; minor units, {} decimal places",
+            self.asset, self.wallets, self.held, self.fees, self.world, self.receivables, self.scale
+        )
+    }
+}

@@ -1,1 +1,17 @@
+//! Holdfast as a whole: a database for each test, the real queue and the real settlement.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::large_futures,
+    reason = "a test fails by panicking, and its figures are small"
+)]
 
+mod deposits;
+mod enqueue;
+mod harness;
+mod replay;
+mod trades;

@@ -1,1 +1,13 @@
-//! workers.
+//! The runtime of the workers: the only place that names apalis.
+//!
+//! One apalis task is one claimed batch, with the open transaction that locks it. Nothing of
+//! apalis acknowledges or retries: the commit of the batch is the acknowledgement, and a batch
+//! that did not commit never left the outbox.
+
+mod backend;
+mod feed;
+mod heart;
+mod ledger;
+mod run;
+
+pub use run::{Error, Options, run};

@@ -54,13 +54,13 @@ impl Owner {
 
     /// The parent of the postmaster. Not every machine with `/proc` has `ps` as well.
     fn leash(&self) -> u32 {
-        let parent = match fs::read_to_string(format!("/proc/{}/stat", self.postmaster)) {
-            Ok(stat) => stat.split(' ').nth(3).unwrap().to_owned(),
-            Err(_) => {
-                let pid = self.postmaster.to_string();
-                let ps = Command::new("ps").args(["-o", "ppid=", "-p", &pid]).output().unwrap();
-                String::from_utf8(ps.stdout).unwrap()
-            }
+        let parent = if fs::exists("/proc/self").unwrap() {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.postmaster)).unwrap();
+            stat.split(' ').nth(3).unwrap().to_owned()
+        } else {
+            let mut ps = Command::new("ps");
+            ps.args(["-o", "ppid=", "-p", &self.postmaster.to_string()]);
+            String::from_utf8(ps.output().unwrap().stdout).unwrap()
         };
         parent.trim().parse().unwrap()
     }

@@ -1,1 +1,92 @@
-fn main() {}
+//! `cargo bench --bench money_day`: how fast queued jobs of the money day are settled.
+//!
+//! It starts a Postgres of its own with fsync on, queues the load, drains it with real worker
+//! processes, and prints jobs/s, statements per batch, WAL bytes per job, and a JSON line. Every
+//! run ends with `verify`; a rejection fails it.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::float_arithmetic,
+    clippy::as_conversions,
+    clippy::disallowed_types,
+    reason = "a benchmark prints ratios; no money passes through a float"
+)]
+
+mod drain;
+mod load;
+mod server;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+/// Settle rate of the money day: queued jobs drained per second.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "money_day", version, about)]
+struct Arguments {
+    /// Jobs to drain in each round.
+    #[arg(long, default_value_t = 100_000)]
+    jobs: usize,
+    /// Jobs per batch.
+    #[arg(long, default_value_t = 1024)]
+    batch: u16,
+    /// Worker processes.
+    #[arg(long, default_value_t = 1)]
+    workers: u16,
+    /// People who trade, Zipf-distributed.
+    #[arg(long, default_value_t = 50_000)]
+    people: usize,
+    /// Rounds; the median is what counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// A small load, to see that it works.
+    #[arg(long)]
+    quick: bool,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = Arguments::parse();
+    if arguments.quick {
+        arguments.jobs = arguments.jobs.min(5_000);
+        arguments.people = arguments.people.min(1_000);
+        arguments.rounds = 1;
+    }
+    let server = server::Server::start().await?;
+    eprintln!("{}", server.describe().await?);
+    let people = load::people(&server, arguments.people).await.context("registering and funding people")?;
+    let mut rounds = Vec::new();
+    for round in 1..=arguments.rounds {
+        let queued = load::queue(&server, &people, arguments.jobs, round).await.context("queueing the load")?;
+        let drained = drain::drain(&server, arguments.workers, arguments.batch, queued).await?;
+        eprintln!("round {round}: {drained}");
+        rounds.push(drained);
+    }
+    let verification = settlement::verify::verify(&server.owner).await?;
+    if !verification.is_clean() {
+        bail!("the books do not agree after the run:\n{verification}");
+    }
+    rounds.sort_by_key(|drained| drained.jobs_per_second);
+    let median = rounds.get(rounds.len() / 2).context("at least one round")?;
+    println!(
+        "\nsettled {} jobs/s (median of {}; {} … {}), {} statements per batch, {} bytes of WAL per job, verify clean",
+        median.jobs_per_second,
+        rounds.len(),
+        rounds.first().map_or(0, |drained| drained.jobs_per_second),
+        rounds.last().map_or(0, |drained| drained.jobs_per_second),
+        median.statements_per_batch,
+        median.wal_bytes_per_job,
+    );
+    println!(
+        "{}",
+        serde_json::json!({
+            "measure": "settle rate", "jobs": arguments.jobs, "batch": arguments.batch, "workers": arguments.workers,
+            "people": arguments.people, "jobs_per_second": median.jobs_per_second,
+            "rounds": rounds.iter().map(|drained| drained.jobs_per_second).collect::<Vec<_>>(),
+            "statements_per_batch": median.statements_per_batch, "wal_bytes_per_job": median.wal_bytes_per_job,
+        })
+    );
+    server.stop().await
+}

@@ -1,0 +1,182 @@
+use std::future::pending;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use jobs::Lane;
+use providers::nowpayments::Secret;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::asset_registry::AssetRegistry;
+use crate::auth::KnownKeys;
+use crate::batch::post_batch;
+use crate::config::{Config, Limits};
+use crate::edge::{edge, panicked};
+use crate::health::{Readiness, livez, readyz};
+use crate::job::get_job;
+use crate::nudges::Nudges;
+use crate::outcomes::Outcomes;
+use crate::recorder::{Recorder, recorder};
+use crate::stop::{Stop, StopSwitch, stop};
+use crate::trade::{get_trade, post_mark_paid, post_refund, post_release, post_trade};
+use crate::transactions::get_transactions;
+use crate::user::{get_balances, post_user};
+use crate::webhook::{Refused, post_nowpayments};
+
+/// How long the tasks behind the router may take to commit what has come.
+const TASKS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the HTTP side does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registry of assets could not be read; nothing can be checked without it.
+    #[error("the registry of assets could not be read")]
+    Assets(#[source] sqlx::Error),
+    /// A task that every request depends on ended. The process must end, to be started again.
+    #[error("a task that records jobs or watches outcomes has ended")]
+    TaskEnded,
+    /// The listening socket failed for good.
+    #[error("the listening socket failed")]
+    Listener(#[source] std::io::Error),
+}
+
+/// What every handler works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) pool: PgPool,
+    pub(crate) keys: KnownKeys,
+    pub(crate) assets: AssetRegistry,
+    pub(crate) recorder: Recorder,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) nudges: Nudges,
+    pub(crate) readiness: Readiness,
+    pub(crate) ipn_secrets: Vec<Secret>,
+    pub(crate) webhooks_refused: Refused,
+    pub(crate) body_within: Duration,
+    /// True once the process is stopping.
+    pub(crate) stop: Stop,
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The tasks behind the router: the one that commits, the one that watches outcomes and those
+/// that nudge workers. Dropping it ends them at once; [`Background::stop`] ends them in order.
+#[derive(Debug)]
+pub struct Background {
+    stop_waiting: StopSwitch,
+    stop_recording: StopSwitch,
+    stop_nudging: StopSwitch,
+    watchers: JoinSet<()>,
+    writers: JoinSet<()>,
+    tellers: JoinSet<()>,
+    pub(crate) limits: Limits,
+}
+
+/// The router and the tasks behind it; testable without a socket.
+///
+/// # Errors
+/// [`Error::Assets`]: the database does not answer as it should.
+pub async fn app(config: Config) -> Result<(Router, Background), Error> {
+    let Config { pool, ipn_secrets, limits } = config;
+    let assets = AssetRegistry::load(pool.clone()).await.map_err(Error::Assets)?;
+    let nudges = Nudges::new();
+    let outcomes = Outcomes::new(limits.waiters_max);
+    let (recorder, writer) = recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max);
+
+    let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
+    let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    watchers.spawn(outcomes.clone().watch(pool.clone(), waiting.clone()));
+    writers.spawn(writer.write(recording));
+    for lane in Lane::ALL {
+        tellers.spawn(nudges.clone().send(lane, pool.clone(), nudging.clone()));
+    }
+    let api = Api(Arc::new(Shared {
+        pool,
+        keys: KnownKeys::default(),
+        assets,
+        recorder,
+        outcomes,
+        nudges,
+        readiness: Readiness::default(),
+        ipn_secrets,
+        webhooks_refused: Refused::default(),
+        body_within: limits.body_within,
+        stop: waiting,
+    }));
+    let background = Background { stop_waiting, stop_recording, stop_nudging, watchers, writers, tellers, limits };
+    Ok((router(api), background))
+}
+
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/jobs:batch", post(post_batch))
+        .route("/v1/jobs/{id}", get(get_job))
+        .route("/v1/users", post(post_user))
+        .route("/v1/users/{id}/balances", get(get_balances))
+        .route("/v1/users/{id}/transactions", get(get_transactions))
+        .route("/v1/trades", post(post_trade))
+        .route("/v1/trades/{id}", get(get_trade))
+        .route("/v1/trades/{id}/mark-paid", post(post_mark_paid))
+        .route("/v1/trades/{id}/release", post(post_release))
+        .route("/v1/trades/{id}/refund", post(post_refund))
+        .route("/webhooks/nowpayments", post(post_nowpayments))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(edge))
+        .with_state(api)
+}
+
+impl Background {
+    /// Lets those go who wait for outcomes: they are answered 202.
+    pub(crate) fn stop_waiting(&self) {
+        self.stop_waiting.throw();
+    }
+
+    /// Resolves if one of the tasks ends by itself, which none should.
+    pub(crate) async fn ended(&mut self) {
+        let (watchers, writers, tellers) = (&mut self.watchers, &mut self.writers, &mut self.tellers);
+        let ended = tokio::select! {
+            Some(ended) = watchers.join_next() => ended,
+            Some(ended) = writers.join_next() => ended,
+            Some(ended) = tellers.join_next() => ended,
+            else => pending().await,
+        };
+        match ended {
+            Ok(()) => tracing::error!("a task behind the API ended"),
+            Err(error) => tracing::error!(%error, "a task behind the API ended"),
+        }
+    }
+
+    /// Ends the tasks in order: nobody waits any more, what was asked for is committed, and the
+    /// workers are told. To be called when no request is in flight; at most 10 s.
+    pub async fn stop(mut self) {
+        self.stop_waiting();
+        self.stop_recording.throw();
+        let stop_nudging = self.stop_nudging;
+        let in_order = async {
+            while self.watchers.join_next().await.is_some() {}
+            while self.writers.join_next().await.is_some() {}
+            stop_nudging.throw();
+            while self.tellers.join_next().await.is_some() {}
+        };
+        if timeout(TASKS_WITHIN, in_order).await.is_err() {
+            tracing::warn!("the tasks behind the API did not end in time");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+use axum::Json;
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use jobs::{AnyJob, Kind, LockEscrow, UserRegister};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::app::Api;
+use crate::auth::Reader;
+use crate::outcomes::Outcome;
+use crate::problem::Problem;
+
+/// A job as a client sees it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct JobDocument {
+    id: String,
+    kind: String,
+    state: JobState,
+    /// Why it was rejected, cancelled or parked: a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    attempts: i32,
+    received_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<DateTime<Utc>>,
+    /// When it is to run next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<DateTime<Utc>>,
+    /// What it waits for, or why it did not work the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+    #[serde(flatten)]
+    about: About,
+    links: Links,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum JobState {
+    Queued,
+    Settled,
+    Rejected,
+    Cancelled,
+    Parked,
+}
+
+/// The person or trade that a job is about; what it brings into being has its own id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct About {
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    user_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    trade_id: Option<i64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    job: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balances: Option<String>,
+}
+
+impl JobState {
+    fn of_status(status: &str) -> Option<Self> {
+        match status {
+            "settled" => Some(Self::Settled),
+            "rejected" => Some(Self::Rejected),
+            "cancelled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+impl About {
+    /// What a job of this id and kind is about, where its payload names the trade `trade_id`.
+    fn of(id: i64, kind: &str, trade_id: Option<i64>) -> Self {
+        match kind {
+            UserRegister::NAME => Self { user_id: Some(id), trade_id: None },
+            LockEscrow::NAME => Self { user_id: None, trade_id: Some(id) },
+            _ => Self { user_id: None, trade_id },
+        }
+    }
+}
+
+impl JobDocument {
+    /// The document of a job that was recorded just now.
+    pub(crate) fn queued(id: i64, job: &AnyJob, received_at: DateTime<Utc>) -> Self {
+        let kind = job.info().name;
+        Self {
+            id: id.to_string(),
+            kind: kind.to_owned(),
+            state: JobState::Queued,
+            reason: None,
+            result: None,
+            attempts: 0,
+            received_at,
+            finished_at: None,
+            run_at: Some(received_at),
+            last_error: None,
+            about: About::of(id, kind, trade_of(job)),
+            links: links(id, About::of(id, kind, trade_of(job))),
+        }
+    }
+
+    /// The same job, now that it has ended.
+    #[must_use]
+    pub(crate) fn ended(self, outcome: Outcome) -> Self {
+        Self {
+            state: JobState::of_status(&outcome.status).unwrap_or(self.state),
+            reason: outcome.reason,
+            result: outcome.result,
+            attempts: outcome.attempts,
+            finished_at: Some(outcome.finished_at),
+            run_at: None,
+            last_error: None,
+            ..self
+        }
+    }
+
+    pub(crate) const fn state(&self) -> JobState {
+        self.state
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        &self.links.job
+    }
+}
+
+/// The trade that a job is about, if it is about one that exists before it.
+pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
+    match job {
+        AnyJob::TradeEvent(event) => Some(event.trade_id.0),
+        AnyJob::Release(release) => Some(release.trade_id.0),
+        AnyJob::Refund(refund) => Some(refund.trade_id.0),
+        AnyJob::UserRegister(_) | AnyJob::DepositCredit(_) | AnyJob::LockEscrow(_) => None,
+    }
+}
+
+fn links(id: i64, about: About) -> Links {
+    Links {
+        job: format!("/v1/jobs/{id}"),
+        trade: about.trade_id.map(|trade| format!("/v1/trades/{trade}")),
+        balances: about.user_id.map(|user| format!("/v1/users/{user}/balances")),
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn as_text<S: serde::Serializer>(id: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// An id out of a path, or 404: what is not spelled as an id names nothing.
+pub(crate) fn id_in_path<T: std::str::FromStr>(text: &str, code: &'static str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found(code, "No such id"))
+}
+
+/// `GET /v1/jobs/{id}`. Every key that may read sees every job: one database serves one exchange.
+pub(crate) async fn get_job(
+    _: Reader,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<JobDocument>, Problem> {
+    let unknown = || Problem::not_found("job_unknown", "No such job");
+    // Every id that Holdfast gives out is spelled alike.
+    let id: jobs::TradeId = id_in_path(&id, "job_unknown")?;
+    let found = find(&api.pool, id.0).await.map_err(|error| Problem::database(&error))?;
+    found.map(Json).ok_or_else(unknown)
+}
+
+/// The document of a job, in one snapshot: it is in the outbox, parked or ended, and never two of
+/// these.
+pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        select j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
+            b.run_at as "run_at?", b.attempt as "attempt?", b.last_error as "last_error?",
+            p.reason as "parked_reason?", p.attempt as "parked_attempt?",
+            x.status as "status?", x.reason as "reason?", x.result as "result?", x.attempts as "attempts?",
+            x.finished_at as "finished_at?"
+        from job j
+        left join outbox b on b.job_id = $1
+        left join parked p on p.job_id = $1
+        left join outcome x on x.job_id = $1
+        where j.id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| {
+        let ended = row.status.as_deref().and_then(JobState::of_status);
+        let state = match (ended, &row.parked_reason) {
+            (Some(state), _) => state,
+            (None, Some(_)) => JobState::Parked,
+            (None, None) => JobState::Queued,
+        };
+        let trade_id = row.trade_id.and_then(|text| text.parse().ok());
+        let about = About::of(id, &row.kind, trade_id);
+        JobDocument {
+            id: id.to_string(),
+            kind: row.kind,
+            state,
+            reason: row.reason.or(row.parked_reason),
+            result: row.result,
+            attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
+            received_at: row.received_at,
+            finished_at: row.finished_at,
+            run_at: row.run_at,
+            last_error: row.last_error,
+            about,
+            links: links(id, about),
+        }
+    }))
+}

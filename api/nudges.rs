@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::Lane;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+use crate::stop::Stop;
+
+/// The least time between two nudges of a lane.
+const APART: Duration = Duration::from_millis(5);
+
+/// Tells the workers that something was committed for them: at most one nudge per lane and
+/// [`APART`], and always one after the last commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Nudges(Arc<[(Lane, Notify)]>);
+
+impl Nudges {
+    pub(crate) fn new() -> Self {
+        Self(Lane::ALL.map(|lane| (lane, Notify::new())).into())
+    }
+
+    /// Something was committed for this lane.
+    pub(crate) fn after_commit(&self, lane: &str) {
+        for (_, notify) in self.0.iter().filter(|(known, _)| known.as_str() == lane) {
+            notify.notify_one();
+        }
+    }
+
+    /// Sends the nudges of one lane until told to stop.
+    pub(crate) async fn send(self, lane: Lane, pool: PgPool, mut stop: Stop) {
+        let Some((_, due)) = self.0.iter().find(|(known, _)| *known == lane) else {
+            return;
+        };
+        loop {
+            let stopping = tokio::select! {
+                () = due.notified() => false,
+                () = stop.told() => true,
+            };
+            // When stopping, one more: what was committed last may not have been told.
+            if let Err(error) = outbox::nudge(&pool, lane.as_str()).await {
+                tracing::debug!(%error, lane = lane.as_str(), "a nudge failed; the workers poll as well");
+            }
+            if stopping {
+                return;
+            }
+            tokio::time::sleep(APART).await;
+        }
+    }
+}

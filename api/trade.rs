@@ -1,0 +1,247 @@
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use jobs::{AnyJob, Assets, Kind, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
+use ledger::AssetId;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+use crate::app::Api;
+use crate::auth::{Reader, Submitter};
+use crate::body::{BODY_BYTES_MAX, read_json};
+use crate::headers::idempotency_key;
+use crate::job::id_in_path;
+use crate::problem::Problem;
+use crate::shape;
+use crate::submit::submit;
+use crate::user::minor;
+
+/// `POST /v1/trades`: opens a trade. Its id is the id of the job.
+pub(crate) async fn post_trade(
+    Submitter(submitter): Submitter,
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
+    let payload = shape::read(&text, serde_json::from_str)?;
+    submit(&api, submitter, key, &headers, AnyJob::LockEscrow(payload)).await
+}
+
+/// What is done to a trade, and by whom.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Action {
+    user_id: UserId,
+}
+
+/// `POST /v1/trades/{id}/mark-paid`: the buyer says that they paid.
+pub(crate) async fn post_mark_paid(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, user_id| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id })
+    })
+    .await
+}
+
+/// `POST /v1/trades/{id}/release`: the seller lets the money go to the buyer.
+pub(crate) async fn post_release(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Release(Release { trade_id, user_id })).await
+}
+
+/// `POST /v1/trades/{id}/refund`: the buyer gives the trade up.
+pub(crate) async fn post_refund(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Refund(Refund { trade_id, user_id })).await
+}
+
+async fn act(
+    api: &Api,
+    Submitter(submitter): Submitter,
+    id: &str,
+    headers: &HeaderMap,
+    body: Body,
+    job: fn(TradeId, UserId) -> AnyJob,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(headers)?;
+    let id: TradeId = id_in_path(id, "trade_unknown")?;
+    let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
+    let action: Action = shape::read(&text, serde_json::from_str)?;
+    if known_trades(&api.pool, &[id.0]).await.map_err(|error| Problem::database(&error))?.is_empty() {
+        return Err(unknown());
+    }
+    submit(api, submitter, key, headers, job(id, action.user_id)).await
+}
+
+/// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
+/// lock-escrow jobs.
+pub(crate) async fn known_trades(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!("select id from job where id = any ($1) and kind = $2", ids, LockEscrow::NAME)
+        .fetch_all(pool)
+        .await
+}
+
+/// 404 for an id that names no trade.
+pub(crate) fn unknown() -> Problem {
+    Problem::not_found("trade_unknown", "No such trade")
+}
+
+/// A trade as a client sees it. Amounts are decimal text in the asset's scale.
+///
+/// It is there from the moment its lock is recorded: `locking` until that has settled, then the
+/// trade's own state, or `rejected` or `cancelled` with the reason if it never came to be.
+#[derive(Debug, Serialize)]
+pub(crate) struct TradeDocument {
+    id: String,
+    state: String,
+    seller_id: String,
+    buyer_id: String,
+    asset: String,
+    amount: String,
+    maker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(flatten)]
+    terms: Option<Terms>,
+    links: Links,
+}
+
+/// What is known of a trade once it is open.
+#[derive(Debug, Serialize)]
+struct Terms {
+    maker_bps: i16,
+    taker_bps: i16,
+    maker_fee: Option<String>,
+    taker_fee: Option<String>,
+    opened_at: DateTime<Utc>,
+    pay_by: DateTime<Utc>,
+    paid_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    trade: String,
+    lock: String,
+}
+
+impl Links {
+    fn of(id: TradeId) -> Self {
+        Self { trade: format!("/v1/trades/{id}"), lock: format!("/v1/jobs/{id}") }
+    }
+}
+
+/// `GET /v1/trades/{id}`.
+pub(crate) async fn get_trade(
+    _: Reader,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<TradeDocument>, Problem> {
+    let id: TradeId = id_in_path(&id, "trade_unknown")?;
+    let assets = api.assets.current().await;
+    let database = |error: sqlx::Error| Problem::database(&error);
+    if let Some(trade) = opened(&api.pool, id, &assets).await.map_err(database)? {
+        return Ok(Json(trade));
+    }
+    if let Some(trade) = asked(&api.pool, id).await.map_err(database)? {
+        return Ok(Json(trade));
+    }
+    Err(unknown())
+}
+
+async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<TradeDocument>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        select seller_id, buyer_id, asset, amount::text as "amount!", state, maker, maker_bps, taker_bps,
+            maker_fee::text, taker_fee::text, opened_at, pay_by, paid_at, closed_at
+        from trade where id = $1
+        "#,
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let known = assets.by_id(AssetId::new(row.asset));
+    let asset = &known.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", row.asset).into()))?.asset;
+    let decimal = |text: &str| minor(text).map(|minor| asset.format_signed(minor));
+    Ok(Some(TradeDocument {
+        id: id.to_string(),
+        state: row.state,
+        seller_id: row.seller_id.to_string(),
+        buyer_id: row.buyer_id.to_string(),
+        asset: asset.code.clone(),
+        amount: decimal(&row.amount)?,
+        maker: row.maker,
+        reason: None,
+        terms: Some(Terms {
+            maker_bps: row.maker_bps,
+            taker_bps: row.taker_bps,
+            maker_fee: row.maker_fee.as_deref().map(decimal).transpose()?,
+            taker_fee: row.taker_fee.as_deref().map(decimal).transpose()?,
+            opened_at: row.opened_at,
+            pay_by: row.pay_by,
+            paid_at: row.paid_at,
+            closed_at: row.closed_at,
+        }),
+        links: Links::of(id),
+    }))
+}
+
+/// A trade whose lock was asked for and has not settled.
+async fn asked(pool: &PgPool, id: TradeId) -> Result<Option<TradeDocument>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        select j.payload::text as "payload!", x.status as "status?", x.reason as "reason?"
+        from job j left join outcome x on x.job_id = $1
+        where j.id = $1 and j.kind = $2
+        "#,
+        id.0,
+        LockEscrow::NAME,
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let lock: LockEscrow = serde_json::from_str(&row.payload).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let state = match row.status.as_deref() {
+        // Settled between the two looks: the next one finds the trade.
+        None | Some("settled") => "locking".to_owned(),
+        Some(status) => status.to_owned(),
+    };
+    Ok(Some(TradeDocument {
+        id: id.to_string(),
+        state,
+        seller_id: lock.seller_id.to_string(),
+        buyer_id: lock.buyer_id.to_string(),
+        asset: lock.asset,
+        amount: lock.amount,
+        maker: lock.maker.as_str().to_owned(),
+        reason: row.reason,
+        terms: None,
+        links: Links::of(id),
+    }))
+}

@@ -1,0 +1,132 @@
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use jobs::{AnyJob, Assets, UserId};
+use ledger::{AssetId, Balance, Purpose};
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::app::Api;
+use crate::auth::{Reader, Submitter};
+use crate::body::{BODY_BYTES_MAX, read_json};
+use crate::headers::idempotency_key;
+use crate::job::id_in_path;
+use crate::problem::Problem;
+use crate::shape;
+use crate::submit::submit;
+
+/// `POST /v1/users`: registers a person. Their id is the id of the job.
+pub(crate) async fn post_user(
+    Submitter(submitter): Submitter,
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
+    let payload = shape::read(&text, serde_json::from_str)?;
+    submit(&api, submitter, key, &headers, AnyJob::UserRegister(payload)).await
+}
+
+/// What a person has.
+#[derive(Debug, Serialize)]
+pub(crate) struct BalancesDocument {
+    user_id: String,
+    balances: Vec<AssetBalance>,
+}
+
+/// What a person has of one asset, as decimal text in the asset's scale.
+#[derive(Debug, Serialize)]
+struct AssetBalance {
+    asset: String,
+    /// All that is theirs.
+    posted: String,
+    /// The part of it that open trades hold.
+    held: String,
+    /// posted − held.
+    available: String,
+    /// What they owe the exchange after a deposit was taken back; later credits repay it.
+    owed: String,
+}
+
+/// `GET /v1/users/{id}/balances`.
+pub(crate) async fn get_balances(
+    _: Reader,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<BalancesDocument>, Problem> {
+    let id: UserId = id_in_path(&id, "user_unknown")?;
+    require_user(&api.pool, id).await?;
+    let assets = api.assets.current().await;
+    let balances = balances(&api.pool, id, &assets).await.map_err(|error| Problem::database(&error))?;
+    Ok(Json(BalancesDocument { user_id: id.to_string(), balances }))
+}
+
+/// 404 unless the person is registered.
+pub(crate) async fn require_user(pool: &PgPool, id: UserId) -> Result<(), Problem> {
+    let known = sqlx::query_scalar!(r#"select exists (select from app_user where id = $1) as "known!""#, id.0)
+        .fetch_one(pool)
+        .await
+        .map_err(|error| Problem::database(&error))?;
+    if known {
+        Ok(())
+    } else {
+        Err(Problem::not_found("user_unknown", "No such user is registered; a registration counts once it has settled"))
+    }
+}
+
+async fn balances(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<AssetBalance>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        select a.asset, a.purpose, e.posted::text as "posted!", e.held::text as "held!"
+        from account a
+        cross join lateral (
+            select posted, held from entry where account_id = a.id order by version desc limit 1
+        ) e
+        where a.owner = $1
+        order by a.asset, a.purpose
+        "#,
+        id.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found: Vec<(AssetId, Balance, i128)> = Vec::new();
+    for row in rows {
+        let asset = AssetId::new(row.asset);
+        if found.last().is_none_or(|(last, ..)| *last != asset) {
+            found.push((asset, Balance::default(), 0));
+        }
+        let (Some((_, wallet, owed)), Some(purpose)) = (found.last_mut(), Purpose::parse(&row.purpose)) else {
+            return Err(unreadable(&row.purpose));
+        };
+        let (posted, held) = (minor(&row.posted)?, minor(&row.held)?);
+        match purpose {
+            Purpose::Wallet => *wallet = Balance { posted, held },
+            // A debt is a negative balance.
+            Purpose::Receivable => *owed = posted.saturating_neg(),
+            Purpose::Fee | Purpose::World => return Err(unreadable(&row.purpose)),
+        }
+    }
+    let formatted = found.into_iter().map(|(id, wallet, owed)| {
+        let asset = &assets.by_id(id).ok_or_else(|| unreadable("an asset that is not registered"))?.asset;
+        Ok(AssetBalance {
+            asset: asset.code.clone(),
+            posted: asset.format_signed(wallet.posted),
+            held: asset.format_signed(wallet.held),
+            available: asset.format_signed(wallet.available()),
+            owed: asset.format_signed(owed),
+        })
+    });
+    formatted.collect()
+}
+
+/// Minor units out of the text of a numeric.
+pub(crate) fn minor(text: &str) -> Result<i128, sqlx::Error> {
+    text.parse().map_err(|error: std::num::ParseIntError| sqlx::Error::Decode(error.into()))
+}
+
+fn unreadable(what: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("unexpected {what}").into())
+}

@@ -1,0 +1,253 @@
+//! The load: the money day, as far as its kinds exist.
+
+use std::collections::VecDeque;
+
+use anyhow::{Result, ensure};
+use jobs::{AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId, UserRegister};
+use outbox::{Ask, Recorded, payload_hash};
+use providers::nowpayments::{Callback, Secret, verify};
+use rand::{Rng, RngExt, SeedableRng};
+use simulators::nowpayments::{Payment, sign};
+
+use crate::server::Server;
+
+/// What callbacks are signed with.
+pub(crate) const IPN_SECRET: &str = "money-day-secret";
+/// Jobs recorded in one statement.
+const CHUNK: usize = 1_000;
+/// Codes and the text of one deposit.
+const ASSETS: [(&str, &str); 5] =
+    [("usdttrc20", "125.5"), ("btc", "0.0025"), ("trx", "950.25"), ("ltc", "1.75"), ("xrp", "88.125")];
+/// What each trade is about: small against every wallet.
+const TRADED: [&str; 5] = ["0.75", "0.000015", "5.5", "0.0105", "0.5"];
+
+/// Kinds of a thousand jobs. The kinds that come later leave their share to these.
+const SHARES: [(Share, usize); 6] = [
+    (Share::Deposit, 278),
+    (Share::Lock, 222),
+    (Share::MarkPaid, 222),
+    (Share::Release, 156),
+    (Share::Refund, 66),
+    (Share::Register, 56),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Deposit,
+    Lock,
+    MarkPaid,
+    Release,
+    Refund,
+    Register,
+}
+
+/// The people of the load, most active first.
+pub(crate) struct People {
+    ids: Vec<UserId>,
+    /// Cumulated Zipf weights, scaled to integers.
+    weights: Vec<u64>,
+    payments: std::cell::Cell<u64>,
+    keys: std::cell::Cell<u64>,
+}
+
+impl People {
+    fn pick(&self, rng: &mut impl Rng) -> usize {
+        let most = self.weights.last().copied().unwrap_or(1);
+        let at = rng.random_range(0..most);
+        self.weights.partition_point(|weight| *weight <= at)
+    }
+
+    fn id(&self, place: usize) -> UserId {
+        self.ids.get(place).copied().unwrap_or(UserId(1))
+    }
+
+    fn key(&self) -> String {
+        self.keys.set(self.keys.get().wrapping_add(1));
+        format!("money-day-{}", self.keys.get())
+    }
+
+    fn payment_id(&self) -> u64 {
+        self.payments.set(self.payments.get().wrapping_add(1));
+        self.payments.get()
+    }
+}
+
+/// Registers people and funds each one's wallet, outside the measured time.
+pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
+    let mut weights = Vec::with_capacity(count);
+    let mut sum = 0_u64;
+    for rank in 1..=u64::try_from(count)? {
+        sum = sum.saturating_add(1_000_000_000 / rank);
+        weights.push(sum);
+    }
+    let mut people = People {
+        ids: Vec::new(),
+        weights,
+        payments: std::cell::Cell::new(5_000_000_000),
+        keys: std::cell::Cell::new(0),
+    };
+    let mut left = count;
+    while left > 0 {
+        let asks: Result<Vec<Ask>> = (0..left.min(CHUNK))
+            .map(|_| client(&people, &AnyJob::UserRegister(UserRegister { referrer_id: None })))
+            .collect();
+        let recorded = record(server, &asks?).await?;
+        people.ids.extend(recorded.into_iter().map(UserId));
+        left = left.saturating_sub(CHUNK);
+    }
+    crate::drain::settle_all(server).await?;
+    let places: Vec<usize> = (0..count).collect();
+    for some in places.chunks(CHUNK) {
+        let payments = some.iter().map(|place| payment(&people, *place, "99000")).collect();
+        deposit(server, payments).await?;
+    }
+    crate::drain::settle_all(server).await?;
+    Ok(people)
+}
+
+/// Queues a round of the load; returns how many jobs it has. Followers of a trade are queued a
+/// thousand jobs after what they follow, as they would come in the course of a day.
+pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize) -> Result<usize> {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(u64::try_from(round)?);
+    let (mut locked, mut paid) = (VecDeque::new(), VecDeque::new());
+    let mut queued = 0_usize;
+    while queued < count {
+        let mut asks = Vec::new();
+        let (mut opened, mut marked) = (Vec::new(), Vec::new());
+        let mut payments = Vec::new();
+        let order: Vec<Share> = SHARES.iter().flat_map(|(share, n)| std::iter::repeat_n(*share, *n)).collect();
+        let done = u64::try_from(order.len())?;
+        for step in 0..done {
+            // A stride that is coprime to 1 000 spreads the kinds evenly.
+            let place = usize::try_from(step.wrapping_mul(389) % done)?;
+            let share = order.get(place).copied().unwrap_or(Share::Deposit);
+            let ask = match share {
+                Share::Deposit => {
+                    let person = people.pick(&mut rng);
+                    let (_, amount) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+                    payments.push(payment(people, person, amount));
+                    continue;
+                }
+                Share::Register => AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(&mut rng))) }),
+                Share::Lock => {
+                    let lock = lock(people, &mut rng);
+                    opened.push((asks.len(), lock.seller_id, lock.buyer_id));
+                    AnyJob::LockEscrow(lock)
+                }
+                Share::MarkPaid => {
+                    let Some((trade_id, seller, buyer)) = locked.pop_front() else { continue };
+                    marked.push((trade_id, seller, buyer));
+                    AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id: buyer })
+                }
+                Share::Release => {
+                    let Some((trade_id, user_id, _)) = paid.pop_front() else { continue };
+                    AnyJob::Release(Release { trade_id, user_id })
+                }
+                Share::Refund => {
+                    let Some((trade_id, _, user_id)) = paid.pop_front() else { continue };
+                    AnyJob::Refund(Refund { trade_id, user_id })
+                }
+            };
+            asks.push(client(people, &ask)?);
+        }
+        let ids = record(server, &asks).await?;
+        locked.extend(opened.into_iter().filter_map(|(at, seller, buyer)| Some((TradeId(*ids.get(at)?), seller, buyer))));
+        paid.extend(marked);
+        queued = queued.saturating_add(asks.len()).saturating_add(payments.len());
+        deposit(server, payments).await?;
+    }
+    for maintenance in ["vacuum outbox", "analyze", "checkpoint"] {
+        sqlx::raw_sql(maintenance).execute(&server.owner).await?;
+    }
+    Ok(queued)
+}
+
+fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {
+    let seller = people.pick(rng);
+    let mut buyer = people.pick(rng);
+    if buyer == seller {
+        buyer = seller.wrapping_add(1) % people.ids.len();
+    }
+    let (asset, _) = ASSETS.get(seller % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+    LockEscrow {
+        seller_id: people.id(seller),
+        buyer_id: people.id(buyer),
+        asset: asset.to_owned(),
+        amount: (*TRADED.get(seller % TRADED.len()).unwrap_or(&"1")).to_owned(),
+        maker: MakerSide::Seller,
+    }
+}
+
+fn payment(people: &People, person: usize, amount: &str) -> Payment {
+    let (asset, _) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+    // A single credit is bounded: nobody brings 99 000 bitcoin.
+    let amount = if asset == "btc" && amount == "99000" { "0.99" } else { amount };
+    let amount = if asset == "ltc" && amount == "99000" { "990" } else { amount };
+    let amount = if asset == "xrp" && amount == "99000" { "49000" } else { amount };
+    Payment::finished(people.payment_id(), &jobs::order_id_of(people.id(person)), amount, asset)
+}
+
+fn client(people: &People, job: &AnyJob) -> Result<Ask> {
+    let payload = job.payload()?.to_string();
+    Ok(Ask {
+        submitter: PrincipalId::HOLDFAST.0,
+        kind: job.info().name,
+        key: people.key(),
+        payload_hash: payload_hash(&[payload.as_bytes()]),
+        payload,
+        lane: job.info().lane.as_str(),
+        subject: job.subject(),
+        caused_by: None,
+        trace_parent: None,
+    })
+}
+
+async fn record(server: &Server, asks: &[Ask]) -> Result<Vec<i64>> {
+    let mut db = server.api.acquire().await?;
+    let recorded = outbox::enqueue(&mut db, asks).await?;
+    ensure!(recorded.iter().all(|one| matches!(one, Recorded::New(_))), "a key of the load was used before");
+    Ok(recorded.into_iter().map(Recorded::job_id).collect())
+}
+
+/// Signed callbacks and their jobs, as the webhook records them.
+async fn deposit(server: &Server, payments: Vec<Payment>) -> Result<()> {
+    let secrets = [Secret::new(IPN_SECRET)?];
+    let mut tx = server.api.begin().await?;
+    let (mut bodies, mut signatures, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    for payment in payments {
+        let body = payment.body();
+        let signature = sign(IPN_SECRET, body.as_bytes());
+        let Callback::Payment(facts) = Callback::read(&verify(body.as_bytes(), Some(&signature), &secrets)?)? else {
+            anyhow::bail!("the load sends payments only");
+        };
+        keys.push(facts.fact_key());
+        bodies.push(body.into_bytes());
+        signatures.push(signature);
+    }
+    let ids: Vec<(i64,)> = sqlx::query_as(
+        "insert into ipn_inbox (provider, body, signature, fact_key)
+         select 'nowpayments', b, s, k from unnest($1::bytea[], $2::text[], $3::text[]) as u (b, s, k) returning id",
+    )
+    .bind(&bodies)
+    .bind(&signatures)
+    .bind(&keys)
+    .fetch_all(&mut *tx)
+    .await?;
+    let asks: Vec<Ask> = ids
+        .into_iter()
+        .zip(keys)
+        .map(|((id,), key)| Ask {
+            submitter: PrincipalId::NOWPAYMENTS.0,
+            kind: "deposit-credit",
+            payload_hash: payload_hash(&[key.as_bytes()]),
+            key,
+            payload: format!(r#"{{"inbox_id":"{id}"}}"#),
+            lane: "ledger",
+            subject: Some(id),
+            caused_by: None,
+            trace_parent: None,
+        })
+        .collect();
+    outbox::enqueue(&mut tx, &asks).await?;
+    Ok(tx.commit().await?)
+}

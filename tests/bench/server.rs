@@ -1,0 +1,66 @@
+//! The Postgres that every contestant gets.
+
+use anyhow::Result;
+use embedded::{Cluster, Options};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr;
+
+/// A server with one documented configuration, and a migrated database on it.
+pub(crate) struct Server {
+    cluster: Cluster,
+    /// Superuser: migrates and looks.
+    pub(crate) owner: PgPool,
+    /// As the API connects.
+    pub(crate) api: PgPool,
+}
+
+/// What differs from a freshly installed server. Durability is untouched.
+const SETTINGS: [(&str, &str); 5] = [
+    ("shared_buffers", "1GB"),
+    ("max_wal_size", "16GB"),
+    ("checkpoint_timeout", "30min"),
+    ("wal_buffers", "16MB"),
+    ("shared_preload_libraries", "pg_stat_statements"),
+];
+
+impl Server {
+    /// Starts it and runs the migrations.
+    pub(crate) async fn start() -> Result<Self> {
+        let options = SETTINGS.iter().fold(Options::temporary(), |options, (name, value)| options.with(name, value));
+        let cluster = Cluster::start(options).await?;
+        let admin = PgPool::connect(&cluster.url("postgres", "postgres")).await?;
+        sqlx::raw_sql("create database bench").execute(&admin).await?;
+        admin.close().await;
+        let owner = PgPool::connect(&cluster.url("postgres", "bench")).await?;
+        outbox::migrate(&owner).await?;
+        sqlx::raw_sql("create extension pg_stat_statements").execute(&owner).await?;
+        let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", "bench"))?;
+        let api = PgPoolOptions::new().max_connections(4).connect_with(api).await?;
+        Ok(Self { cluster, owner, api })
+    }
+
+    /// Where workers connect.
+    pub(crate) fn worker_url(&self) -> String {
+        self.cluster.url("holdfast_worker", "bench")
+    }
+
+    /// Version and durability, as the server says.
+    pub(crate) async fn describe(&self) -> Result<String> {
+        let (text,): (String,) = sqlx::query_as(
+            "select format('%s; fsync %s, synchronous_commit %s, full_page_writes %s, shared_buffers %s',
+                split_part(version(), ' on ', 1), current_setting('fsync'), current_setting('synchronous_commit'),
+                current_setting('full_page_writes'), current_setting('shared_buffers'))",
+        )
+        .fetch_one(&self.owner)
+        .await?;
+        Ok(text)
+    }
+
+    /// Stops it; nothing is left behind.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.api.close().await;
+        self.owner.close().await;
+        Ok(self.cluster.stop().await?)
+    }
+}

@@ -1,0 +1,41 @@
+//! What the tests stand on: a database of its own for each test, in one private server for all.
+//!
+//! ```ignore
+//! let db = Db::new().await;
+//! let [seller, buyer] = db.people().await;
+//! db.fund(seller, "btc", "0.9").await;
+//! let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+//! db.drain().await;
+//! assert_eq!(db.outcome(trade).await, "settled");
+//! db.verified().await;
+//! ```
+
+mod asks;
+mod books;
+mod callbacks;
+mod drain;
+mod ledger_text;
+mod refusal;
+mod server;
+mod statements;
+
+pub(crate) use asks::{SUBMITTER, ask_of, lock, mark_paid, refund, register, release};
+pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
+pub(crate) use drain::sum;
+pub(crate) use refusal::{Refusal, refusal};
+pub(crate) use server::{Db, run};
+pub(crate) use statements::Statements;
+
+use std::time::{Duration, Instant};
+
+/// Longest time that a test waits for a condition.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a condition that nobody can signal, such as something within the server.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

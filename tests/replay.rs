@@ -1,0 +1,110 @@
+//! Every kind, delivered again: its effects happen once.
+
+use jobs::{KINDS, kind_info};
+use outbox::{Ask, Recorded};
+
+use crate::harness::{Db, ask_of, credit_of, lock, mark_paid, payment, refusal, refund, register, release};
+
+/// An ask of each kind that settles, with all that it needs. A kind that is missing here fails.
+async fn ask_for(db: &Db, kind: &str) -> Ask {
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let job = match kind {
+        "user-register" => register(Some(seller)),
+        "lock-escrow" => lock(seller, buyer, "btc", "0.5"),
+        "trade-event" => mark_paid(db.trade(seller, buyer, "btc", "0.5").await, buyer),
+        "release" => {
+            let trade = db.trade(seller, buyer, "btc", "0.5").await;
+            assert_eq!(db.done(mark_paid(trade, buyer)).await, "settled");
+            release(trade, seller)
+        }
+        "refund" => refund(db.trade(seller, buyer, "btc", "0.5").await, buyer),
+        "deposit-credit" => {
+            let paid = payment(buyer, "btc", "0.25");
+            let job = db.callback(&paid).await.job_id();
+            // The same ask as the callback made; its job is taken as the first delivery.
+            let row = sqlx::query!(
+                r#"select i.id, i.fact_key as "fact_key!" from ipn_inbox i join job j on (j.payload ->> 'inbox_id')::bigint = i.id where j.id = $1"#,
+                job,
+            )
+            .fetch_one(&db.owner)
+            .await
+            .unwrap();
+            return credit_of(row.id, &row.fact_key);
+        }
+        other => panic!("the kind {other:?} has no replay test: add it here"),
+    };
+    ask_of("replayed", &job)
+}
+
+/// Everything that a second delivery might have changed.
+async fn state(db: &Db) -> String {
+    let rows = sqlx::query_scalar!(
+        r#"
+        select row_to_json(t)::text as "row!" from trade t
+        union all select row_to_json(d)::text from deposit d
+        union all select row_to_json(u)::text from app_user u
+        union all select row_to_json(h)::text from hold h
+        union all select row_to_json(o)::text from outcome o
+        order by 1
+        "#
+    )
+    .fetch_all(&db.owner)
+    .await
+    .unwrap();
+    db.ledger_text().await + &rows.join("\n")
+}
+
+async fn check_replay(kind: &str) {
+    let db = Db::new().await;
+    let ask = ask_for(&db, kind).await;
+    let first = db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0];
+    let id = first.job_id();
+    // Asked again while it is queued.
+    assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id), "{kind}");
+    db.drain().await;
+    assert_eq!(db.outcome(id).await, "settled", "{kind}");
+    let after = state(&db).await;
+
+    // Asked again when it is done.
+    assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id), "{kind}");
+    assert_eq!(db.drain().await.ended(), 0, "{kind}");
+
+    // Delivered again, next to a job that has nothing to do with it.
+    db.sql(&format!("insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, {id}, clock())"))
+        .await;
+    let twice = db
+        .try_sql(&format!("insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, 1, clock())"))
+        .await;
+    assert_eq!(refusal(twice).constraint, "outbox_pk", "{kind}: a job is never in one batch twice");
+    let neighbour = db.ask(refund(1_000_000, 1)).await;
+    db.drain().await;
+    let parked = sqlx::query!("select reason, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+    assert_eq!(parked.reason, "poison", "{kind}");
+    assert!(parked.detail.contains("duplicate key value"), "{kind}: {}", parked.detail);
+    assert_eq!(db.outcome(neighbour).await, "rejected trade_unknown", "{kind}");
+
+    // An operator would cancel it; with that the neighbour's outcome is the one thing that is new.
+    db.sql(&format!("delete from parked where job_id = {id}")).await;
+    let outcome = format!("\"job_id\":{neighbour},");
+    let now: Vec<String> = state(&db).await.lines().filter(|line| !line.contains(&outcome)).map(str::to_owned).collect();
+    assert_eq!(now.join("\n"), after.lines().collect::<Vec<_>>().join("\n"), "{kind}");
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn every_kind_happens_once_however_often_it_is_delivered() {
+    for kind in KINDS {
+        assert_eq!(kind_info(kind.name), Some(*kind));
+        check_replay(kind.name).await;
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_a_job_once_even_if_it_is_named_twice() {
+    let db = Db::new().await;
+    let job = db.ask(register(None)).await;
+    let mut tx = db.worker.begin().await.unwrap();
+    let claimed = outbox::claim_these(&mut tx, &[job, job, job]).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.job_id).collect::<Vec<_>>(), [job]);
+}

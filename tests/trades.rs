@@ -1,0 +1,312 @@
+//! Trades through the real workers: who may do what in which state, the deadline, the fees, and
+//! what comes in the wrong order.
+
+use std::fmt::Write;
+
+use expect_test::expect;
+use jobs::AnyJob;
+
+use crate::harness::{Db, lock, mark_paid, refund, release};
+
+/// The state of a trade; `none` before its lock has settled.
+async fn state(db: &Db, trade: i64) -> String {
+    let row = sqlx::query_scalar!("select state from trade where id = $1", trade).fetch_optional(&db.owner).await.unwrap();
+    row.unwrap_or_else(|| "none".to_owned())
+}
+
+type Event = fn(i64, i64) -> AnyJob;
+const EVENTS: [(&str, Event); 3] = [("mark-paid", mark_paid), ("release", release), ("refund", refund)];
+const ACTORS: [&str; 3] = ["seller", "buyer", "stranger"];
+/// What brings a trade into each state: events and who causes them.
+const STATES: [(&str, &[(Event, &str)]); 4] = [
+    ("awaiting_payment", &[]),
+    ("paid", &[(mark_paid, "buyer")]),
+    ("released", &[(mark_paid, "buyer"), (release, "seller")]),
+    ("refunded", &[(refund, "buyer")]),
+];
+/// Everything that is allowed; all else is refused. Who comes before where: a stranger is told
+/// nothing about the trade.
+const ALLOWED: [(&str, &str, &str, &str); 4] = [
+    ("awaiting_payment", "mark-paid", "buyer", "paid"),
+    ("awaiting_payment", "refund", "buyer", "refunded"),
+    ("paid", "release", "seller", "released"),
+    ("paid", "refund", "buyer", "refunded"),
+];
+
+/// `scenario seller_cancels_after_paid` is the row paid × refund × seller.
+#[tokio::test]
+async fn every_event_in_every_state_by_everybody() {
+    let db = Db::new().await;
+    let [seller, buyer, stranger] = db.people().await;
+    let person = |actor: &str| match actor {
+        "seller" => seller,
+        "buyer" => buyer,
+        _ => stranger,
+    };
+    db.fund(seller, "btc", "0.9").await;
+    for (found, way) in STATES {
+        for (event, of) in EVENTS {
+            for actor in ACTORS {
+                let what = format!("{event} by the {actor}, {found}");
+                let trade = db.trade(seller, buyer, "btc", "0.01").await;
+                for (step, by) in way {
+                    assert_eq!(db.done(step(trade, person(by))).await, "settled", "{what}");
+                }
+                assert_eq!(state(&db, trade).await, found);
+                let ledger = db.ledger_text().await;
+                let job = db.ask(of(trade, person(actor))).await;
+                db.drain().await;
+                let (outcome, result) = (db.outcome(job).await, db.result(job).await);
+                if let Some((.., leads_to)) = ALLOWED.iter().find(|row| (row.0, row.1, row.2) == (found, event, actor)) {
+                    assert_eq!((outcome.as_str(), result.as_str()), ("settled", ""), "{what}");
+                    assert_eq!(state(&db, trade).await, *leads_to, "{what}");
+                    continue;
+                }
+                let entitled = if event == "release" { "seller" } else { "buyer" };
+                let reason = if actor == entitled { "wrong_state".to_owned() } else { format!("not_the_{entitled}") };
+                assert_eq!(outcome, format!("rejected {reason}"), "{what}");
+                let told = if actor == "stranger" { String::new() } else { format!("{{\"state\": \"{found}\"}}") };
+                assert_eq!(result, told, "{what}");
+                assert_eq!(state(&db, trade).await, found, "{what}");
+                assert_eq!(db.ledger_text().await, ledger, "{what}: a refusal moves nothing");
+            }
+        }
+    }
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_lock_is_refused_for_what_the_seller_lacks_or_the_request_is() {
+    let db = Db::new().await;
+    let [seller, buyer, frozen, poor] = db.people().await;
+    db.fund(seller, "btc", "0.5").await;
+    db.fund(frozen, "btc", "0.5").await;
+    db.sql(&format!("update app_user set frozen = true where id = {frozen}")).await;
+    let ledger = db.ledger_text().await;
+    let cases = [
+        ("one unit too much", lock(seller, buyer, "btc", "0.50000001"), "insufficient_funds"),
+        ("another asset", lock(seller, buyer, "eth", "0.1"), "insufficient_funds"),
+        ("no wallet", lock(poor, buyer, "btc", "0.1"), "insufficient_funds"),
+        ("a frozen seller", lock(frozen, buyer, "btc", "0.1"), "user_frozen"),
+        ("with oneself", lock(seller, seller, "btc", "0.1"), "self_trade"),
+        ("an unknown seller", lock(999_999, buyer, "btc", "0.1"), "user_unknown"),
+        ("an unknown buyer", lock(seller, 999_999, "btc", "0.1"), "user_unknown"),
+        ("an unknown asset", lock(seller, buyer, "xmr", "0.1"), "payload_invalid"),
+        ("nothing", lock(seller, buyer, "btc", "0"), "payload_invalid"),
+        ("less than nothing", lock(seller, buyer, "btc", "-0.1"), "payload_invalid"),
+        ("finer than the scale", lock(seller, buyer, "btc", "0.123456789"), "payload_invalid"),
+        ("no number", lock(seller, buyer, "btc", "1e-1"), "payload_invalid"),
+    ];
+    for (what, job, reason) in cases {
+        assert_eq!(db.done(job).await, format!("rejected {reason}"), "{what}");
+    }
+    assert_eq!(db.ledger_text().await, ledger);
+    // A frozen person may still buy, and all of a balance can be locked.
+    assert_eq!(db.done(lock(seller, frozen, "btc", "0.5")).await, "settled");
+    assert_eq!(db.done(lock(seller, buyer, "btc", "0.00000001")).await, "rejected insufficient_funds");
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_refused_lock_leaves_its_neighbours_in_the_batch_alone() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.5").await;
+    let jobs = ["0.2", "0.4", "0.3", "0.00000001"].map(|amount| lock(seller, buyer, "btc", amount));
+    let ids = db.ask_all(&jobs).await;
+    db.drain().await;
+    let mut text = String::new();
+    for id in ids {
+        writeln!(text, "{id} {}", db.outcome(id).await).unwrap();
+    }
+    expect![[r#"
+        4 settled
+        5 rejected insufficient_funds
+        6 settled
+        7 rejected insufficient_funds
+    "#]]
+    .assert_eq(&text);
+    expect![[r#""#]].assert_eq(&db.ledger_text().await);
+    db.verified().await;
+}
+
+/// When it was received counts, not when a worker came round to it.
+#[tokio::test]
+async fn the_deadline_is_for_asking_not_for_settling() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let [in_time, late, given_up] =
+        [db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await];
+    db.pass("119 minutes").await;
+    let asked_in_time = db.ask(mark_paid(in_time, buyer)).await;
+    db.pass("2 minutes").await;
+    let asked_late = db.ask(mark_paid(late, buyer)).await;
+    let asked_to_refund = db.ask(refund(given_up, buyer)).await;
+    db.drain().await;
+    assert_eq!(db.outcome(asked_in_time).await, "settled");
+    assert_eq!(db.outcome(asked_late).await, "rejected deadline_passed");
+    assert_eq!(db.result(asked_late).await, r#"{"state": "awaiting_payment"}"#);
+    assert_eq!(db.outcome(asked_to_refund).await, "settled", "giving up is never too late");
+    let paid = sqlx::query!(
+        r#"select t.paid_at = j.received_at as "as_received!" from trade t join job j on j.id = $2 where t.id = $1"#,
+        in_time,
+        asked_in_time,
+    );
+    assert!(paid.fetch_one(&db.owner).await.unwrap().as_received);
+    db.verified().await;
+}
+
+/// Both fees are floored and come out of what is released; legs of zero are left out.
+#[tokio::test]
+async fn fees_are_floored_and_sum_to_what_was_held() {
+    let db = Db::new().await;
+    let [seller] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let mut text = String::new();
+    // Basis points of maker and taker, then an amount in minor units.
+    for (maker, taker, amount) in [
+        (20, 20, 1_u32),
+        (20, 20, 499),
+        (20, 20, 500),
+        (20, 20, 10_001),
+        (0, 0, 10_000),
+        (0, 30, 10_000),
+        (1, 0, 9_999),
+        (5_000, 5_000, 2),
+        (5_000, 5_000, 3),
+        (10_000, 0, 7),
+    ] {
+        let [buyer] = db.people().await;
+        db.sql(&format!("update asset set maker_bps = {maker}, taker_bps = {taker} where code = 'btc'")).await;
+        let trade = db.trade(seller, buyer, "btc", &format!("0.{amount:08}")).await;
+        // The rates are those of the lock.
+        db.sql("update asset set maker_bps = 77, taker_bps = 77 where code = 'btc'").await;
+        assert_eq!(db.done(mark_paid(trade, buyer)).await, "settled");
+        let job = db.ask(release(trade, seller)).await;
+        db.drain().await;
+        assert_eq!(db.outcome(job).await, "settled");
+        let row = sqlx::query!(
+            r#"
+            select maker_fee::text as "maker!", taker_fee::text as "taker!",
+                (select string_agg(code || ' ' || amount, ', ' order by leg) from transfer where job_id = $2) as "legs!"
+            from trade where id = $1
+            "#,
+            trade,
+            job,
+        )
+        .fetch_one(&db.owner)
+        .await
+        .unwrap();
+        writeln!(text, "{amount} at {maker} and {taker}: fees {} and {}; {}", row.maker, row.taker, row.legs).unwrap();
+    }
+    expect![[r#""#]].assert_eq(&text);
+    db.verified().await;
+}
+
+/// A release that a worker comes to before the lock waits for it.
+#[tokio::test]
+async fn what_overtakes_its_lock_waits_for_it() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    assert_eq!(held.ids(), [trade]);
+
+    let paid = db.ask(mark_paid(trade, buyer)).await;
+    let released = db.ask(release(trade, seller)).await;
+    let quick = db.settler().await;
+    let report = quick.settle(quick.claim().await.unwrap().unwrap()).await.unwrap();
+    assert_eq!((report.postponed, report.ended()), (2, 0));
+    expect![[r#""#]].assert_eq(&db.queue_text().await);
+
+    slow.settle(held).await.unwrap();
+    db.drain().await;
+    for job in [trade, paid, released] {
+        assert_eq!(db.outcome(job).await, "settled");
+    }
+    let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", released);
+    assert!(attempts.fetch_one(&db.owner).await.unwrap() >= 2, "the waiting counts as attempts");
+    db.verified().await;
+}
+
+/// Waiting is bounded, and cheap: the waits grow.
+#[tokio::test]
+async fn what_waits_for_a_trade_that_never_comes_is_rejected_in_the_end() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    let never = 1_000_000;
+    let jobs = [mark_paid(never, buyer), release(never, seller), refund(never, buyer)];
+    let ids = db.ask_all(&jobs).await;
+    let settler = db.settler().await;
+    assert_eq!(db.drain_due(&settler).await.postponed, 3);
+    db.pass("59 seconds").await;
+    assert_eq!(db.drain_due(&settler).await.postponed, 3);
+    db.pass("2 seconds").await;
+    db.pass("3 seconds").await;
+    assert_eq!(db.drain_due(&settler).await.rejected, 3);
+    for id in ids {
+        assert_eq!(db.outcome(id).await, "rejected trade_unknown");
+    }
+    let id = db.ask(release(never, seller)).await;
+    db.drain().await;
+    let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+    assert!((10..=40).contains(&attempts), "{attempts} attempts in a minute");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_lock_that_was_refused_is_told_so() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    let refused = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let early = db.ask(release(refused, seller)).await;
+    db.drain().await;
+    assert_eq!(db.outcome(refused).await, "rejected insufficient_funds");
+    assert_eq!(db.outcome(early).await, "rejected trade_never_opened");
+    assert_eq!(db.done(mark_paid(refused, buyer)).await, "rejected trade_never_opened");
+    assert_eq!(db.done(refund(seller, buyer)).await, "rejected trade_never_opened", "the id of a person is no trade");
+}
+
+#[tokio::test]
+async fn a_whole_trade_may_be_one_batch() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let ids = db.ask_all(&[mark_paid(trade, buyer), release(trade, seller), release(trade, seller), refund(trade, buyer)]).await;
+    db.drain().await;
+    let mut outcomes = vec![db.outcome(trade).await];
+    for id in ids {
+        outcomes.push(db.outcome(id).await);
+    }
+    assert_eq!(outcomes, ["settled", "settled", "settled", "rejected wrong_state", "rejected wrong_state"]);
+    assert_eq!(db.wallet(buyer, "btc").await, "0.49800000");
+    db.verified().await;
+}
+
+/// A debt is repaid out of a release too, also when all accounts but the debt were loaded for
+/// the sake of other jobs of the batch.
+#[tokio::test]
+async fn a_release_in_the_batch_of_its_lock_repays_too() {
+    let db = Db::new().await;
+    let [seller, debtor, other] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    db.fund(debtor, "btc", "0.1").await;
+    let before = db.trade(debtor, other, "btc", "0.1").await;
+    let ready = db.trade(seller, other, "btc", "0.1").await;
+    assert_eq!(db.done(mark_paid(ready, other)).await, "settled");
+    crate::deposits::take_back_all(&db, debtor).await;
+    assert_eq!(db.owed(debtor, "btc").await, "-0.10000000");
+
+    // The refund asks for the debtor's wallet, the other release for the fee account.
+    let trade = db.ask(lock(seller, debtor, "btc", "0.5")).await;
+    let rest = [refund(before, other), release(ready, seller), mark_paid(trade, debtor), release(trade, seller)];
+    for id in db.ask_all(&rest).await {
+        db.drain().await;
+        assert_eq!(db.outcome(id).await, "settled");
+    }
+    assert_eq!(db.owed(debtor, "btc").await, "0.00000000");
+    db.verified().await;
+}

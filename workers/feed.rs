@@ -1,0 +1,126 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use outbox::{Ears, Run, backoff};
+use settlement::{Batch, Settler};
+use tokio::sync::{Mutex, watch};
+
+/// Weather: the first pause, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MOST: Duration = Duration::from_secs(2);
+
+/// What the runtime is handed: one task.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A claimed batch.
+    Batch(Batch),
+    /// One of the jobs that a worker held when it ended uncleanly.
+    Suspect,
+}
+
+/// Where the batches come from, and what the worker shares about its state.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) settler: Settler,
+    pub(crate) run: Run,
+    ears: Mutex<Ears>,
+    stopping: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
+    /// Failures of weather in a row.
+    storms: AtomicU32,
+    /// Whether the last piece of work was a suspect.
+    was_suspect: AtomicBool,
+}
+
+impl Feed {
+    pub(crate) fn new(settler: Settler, run: Run, ears: Ears) -> Self {
+        Self {
+            settler,
+            run,
+            ears: Mutex::new(ears),
+            stopping: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
+            storms: AtomicU32::new(0),
+            was_suspect: AtomicBool::new(false),
+        }
+    }
+
+    /// No more claims from now on.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// The runtime has let go of the worker.
+    pub(crate) fn ended(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Returns when the runtime has let go of the worker.
+    pub(crate) async fn until_ended(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        if self.ended.subscribe().wait_for(|ended| *ended).await.is_err() {
+            tracing::debug!("the worker's feed was dropped");
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// A batch settled: the weather is fine.
+    pub(crate) fn fair(&self) {
+        self.storms.store(0, Ordering::Relaxed);
+    }
+
+    /// The database refused or went away: logs it, and waits longer each time in a row.
+    pub(crate) async fn storm(&self, error: &sqlx::Error, what: &'static str) {
+        let storms = self.storms.fetch_add(1, Ordering::Relaxed);
+        let pause = backoff(storms, PAUSE_FIRST, PAUSE_MOST);
+        tracing::warn!(%error, what, in_a_row = storms.saturating_add(1), ?pause, "the database is away; waiting");
+        self.pause(pause).await;
+    }
+
+    /// Waits, but not beyond the order to stop.
+    async fn pause(&self, pause: Duration) {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+
+    /// The next piece of work, or `None` once the worker is to stop.
+    pub(crate) async fn next(self: Arc<Self>) -> Option<Work> {
+        self.ears.lock().await.listen().await;
+        while !self.is_stopping() {
+            // Suspects and batches take turns, so that neither starves the other.
+            let suspect = self.settler.has_suspects() && !self.was_suspect.load(Ordering::Relaxed);
+            self.was_suspect.store(suspect, Ordering::Relaxed);
+            if suspect {
+                return Some(Work::Suspect);
+            }
+            match self.settler.claim().await {
+                Ok(Some(batch)) => match self.run.note_holding(&batch.ids()).await {
+                    Ok(()) => return Some(Work::Batch(batch)),
+                    Err(error) => {
+                        drop(batch);
+                        self.storm(&error, "noting what is held").await;
+                    }
+                },
+                Ok(None) => self.wait().await,
+                Err(error) => self.storm(&error, "claiming").await,
+            }
+        }
+        None
+    }
+
+    async fn wait(&self) {
+        let mut stopping = self.stopping.subscribe();
+        let mut ears = self.ears.lock().await;
+        tokio::select! {
+            () = ears.wait() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+}

@@ -1,0 +1,159 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
+use jobs::Lane;
+use outbox::{Ears, Role, Run, StartError, connect_options, note_options};
+use settlement::{Settings, Settler};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::backend::Outbox;
+use crate::feed::Feed;
+use crate::heart::beat;
+use crate::ledger::settle;
+
+/// How long a process waits for a database that does not answer when it starts.
+const WAIT_FOR_DATABASE: Duration = Duration::from_secs(60);
+
+/// How a worker process works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address of the database, as a login that has only the role `holdfast_worker`.
+    pub url: String,
+    /// Which jobs it does.
+    pub lane: Lane,
+    /// How it settles.
+    pub settings: Settings,
+    /// Host and process, for people.
+    pub name: String,
+    /// Longest time between two looks at the queue when no nudge comes.
+    pub poll: Duration,
+    /// How long a batch may take to finish after the order to stop.
+    pub grace: Duration,
+}
+
+/// Why a worker process ended that should not have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It refuses to start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The lane has no kinds in this version.
+    #[error("no kind of job uses the lane {} yet; only ledger has kinds", .0.as_str())]
+    EmptyLane(Lane),
+    /// The database refused something before the work began.
+    #[error("the worker could not begin")]
+    Begin(#[source] sqlx::Error),
+    /// The runtime lost its worker without having been told to stop.
+    #[error("the worker died")]
+    Died,
+    /// The runtime failed.
+    #[error("the worker's runtime failed: {0}")]
+    Runtime(String),
+    /// What was claimed did not finish within the grace time; it was rolled back.
+    #[error("the batch in hand did not finish within {0:?}; it is rolled back and will be claimed again")]
+    Grace(Duration),
+}
+
+/// Works until `shutdown` completes, then finishes what is claimed and returns.
+///
+/// Outages of the database are waited out. Returning an error means that the process should exit
+/// non-zero, so that whoever supervises it notices.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    if options.lane != Lane::Ledger {
+        return Err(Error::EmptyLane(options.lane));
+    }
+    let pool = open(&options).await?;
+    let notes = PgPoolOptions::new()
+        .max_connections(3)
+        .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
+    let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await.map_err(Error::Begin)?;
+    let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await.map_err(Error::Begin)?;
+    let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
+    let feed = Arc::new(Feed::new(settler, run, ears));
+    tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
+
+    let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
+    let result = supervise(&options, Arc::clone(&feed), shutdown).await;
+    heart.abort();
+    if let Err(error) = feed.run.end().await {
+        tracing::warn!(%error, "the end of the run could not be noted");
+    }
+    tracing::info!(run = feed.run.id(), "stopped");
+    pool.close().await;
+    notes.close().await;
+    result
+}
+
+/// Opens the pool, waiting for a database that does not answer yet.
+async fn open(options: &Options) -> Result<PgPool, StartError> {
+    let started = tokio::time::Instant::now();
+    loop {
+        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 4).await {
+            Err(StartError::Unreachable(error)) if started.elapsed() < WAIT_FOR_DATABASE => {
+                tracing::warn!(%error, "waiting up to 60 s for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Runs the worker under the runtime's monitor. Two things the monitor does not do itself: it does
+/// not notice a worker that ended by itself, and it does not bound how long stopping takes.
+async fn supervise(
+    options: &Options,
+    feed: Arc<Feed>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let ordered = stopped.clone();
+    let name = options.name.clone();
+    let monitor = Monitor::new().register({
+        let feed = Arc::clone(&feed);
+        move |_| {
+            WorkerBuilder::new(name.as_str())
+                .backend(Outbox::new(Arc::clone(&feed)))
+                .data(Arc::clone(&feed))
+                .catch_panic()
+                .concurrency(1)
+                .build(settle)
+        }
+    });
+    let signal = {
+        let feed = Arc::clone(&feed);
+        async move {
+            tokio::select! {
+                () = shutdown => {
+                    tracing::info!("stopping: finishing what is claimed");
+                    stopping.send_replace(true);
+                }
+                () = feed.until_ended() => {}
+            }
+            feed.stop();
+            Ok(())
+        }
+    };
+    let grace = {
+        let limit = options.grace;
+        async move {
+            if stopped.wait_for(|stopping| *stopping).await.is_err() {
+                // The worker ended by itself; the monitor is about to say so.
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(limit).await;
+        }
+    };
+    tokio::select! {
+        result = monitor.run_with_signal(signal) => {
+            result.map_err(|error| Error::Runtime(error.to_string()))?;
+            if *ordered.borrow() { Ok(()) } else { Err(Error::Died) }
+        }
+        () = grace => Err(Error::Grace(options.grace)),
+    }
+}
