@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use jobs::Lane;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::asset_registry::AssetRegistry;
 use crate::auth::KnownKeys;
 use crate::batch::post_batch;
 use crate::config::{Config, Limits};
-use crate::edge::{edge, panicked};
+use crate::edge::guarded;
 use crate::health::{Readiness, livez, readyz};
 use crate::job::get_job;
 use crate::nudges::Nudges;
@@ -41,9 +39,6 @@ pub enum Error {
     /// A task that every request depends on ended. The process must end, to be started again.
     #[error("a task that records jobs or watches outcomes has ended")]
     TaskEnded,
-    /// The listening socket failed for good.
-    #[error("the listening socket failed")]
-    Listener(#[source] std::io::Error),
 }
 
 /// What every handler works with.
@@ -123,7 +118,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 }
 
 fn router(api: Api) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/v1/jobs:batch", post(post_batch))
         .route("/v1/jobs/{id}", get(get_job))
         .route("/v1/users", post(post_user))
@@ -137,9 +132,8 @@ fn router(api: Api) -> Router {
         .route("/webhooks/nowpayments", post(post_nowpayments))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(edge))
-        .with_state(api)
+        .with_state(api);
+    guarded(routes)
 }
 
 impl Background {

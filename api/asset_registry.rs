@@ -4,10 +4,12 @@ use jobs::{AssetTerms, Assets};
 use ledger::{Amount, Asset, AssetId, BasisPoints};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How old the registry may be. A new asset is known this long after it was added.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long requests may be held up by reading it again.
+const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// The assets as they were last read.
 #[derive(Debug)]
@@ -28,7 +30,8 @@ impl AssetRegistry {
     pub(crate) async fn current(&self) -> Assets {
         let mut known = self.read.lock().await;
         if known.1.elapsed() > FRESH {
-            match read(&self.pool).await {
+            let again = timeout(READ_WITHIN, read(&self.pool)).await;
+            match again.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok(assets) => known.0 = assets,
                 Err(error) => tracing::warn!(%error, "the assets could not be read again"),
             }

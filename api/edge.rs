@@ -1,12 +1,14 @@
 use std::any::Any;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout};
+use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::problem::Problem;
@@ -15,9 +17,13 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 /// The longest that a request may take: a slow body, the longest wait and room for the database.
 const REQUEST_WITHIN: Duration = Duration::from_secs(45);
 
-/// What every request passes first and last: it gets an id, is logged once, and whatever goes
-/// wrong leaves as a problem document.
-pub(crate) async fn edge(mut request: Request, next: Next) -> Response {
+/// Puts the edge around routes: every request gets an id and is logged once, and whatever goes
+/// wrong, a panic too, leaves as a problem document.
+pub(crate) fn guarded(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(edge))
+}
+
+async fn edge(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
@@ -39,7 +45,7 @@ pub(crate) async fn edge(mut request: Request, next: Next) -> Response {
 }
 
 /// A panic is a fault of ours, and the client hears of it as of any other.
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast::<&'static str>().map_or_else(|_| "no text".to_owned(), |text| (*text).to_owned()),
@@ -78,5 +84,57 @@ fn log(response: &Response, began: Instant) {
         tracing::error!(status, latency_us, code, cause, "answered");
     } else {
         tracing::info!(status, latency_us, code, cause, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use axum::routing::get;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use serde_json::Value;
+
+    use super::guarded;
+
+    async fn answer(method: &str, path: &str) -> (StatusCode, Value) {
+        let routes = Router::new()
+            .route("/panics", get(async || -> StatusCode { panic!("the secret is {}", 7) }))
+            .route("/bare", get(async || (StatusCode::BAD_REQUEST, "plain text")))
+            .route("/good", get(async || "{}"));
+        let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1");
+        let response = TowerToHyperService::new(guarded(routes)).call(request.body(Body::empty()).unwrap()).await;
+        let (head, body) = response.unwrap().into_parts();
+        assert_eq!(head.headers["x-request-id"], "r-1");
+        assert_eq!(head.headers["x-content-type-options"], "nosniff");
+        assert_eq!(head.headers["cache-control"], "no-store");
+        if !head.status.is_success() {
+            assert_eq!(head.headers["content-type"], "application/problem+json");
+        }
+        (head.status, serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn whatever_goes_wrong_is_a_problem_document() {
+        for (method, path, status, code) in [
+            ("GET", "/panics", 500, "internal"),
+            ("GET", "/bare", 400, "bad_request"),
+            ("GET", "/nowhere", 404, "route_unknown"),
+            ("POST", "/good", 405, "method_not_allowed"),
+        ] {
+            let (answered, document) = answer(method, path).await;
+            assert_eq!((answered.as_u16(), document["code"].as_str()), (status, Some(code)), "{method} {path}");
+            assert_eq!(document["request_id"], "r-1");
+            assert!(!document.to_string().contains("secret"), "{document}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_is_left_alone() {
+        assert_eq!(answer("GET", "/good").await, (StatusCode::OK, serde_json::json!({})));
     }
 }

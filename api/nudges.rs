@@ -4,11 +4,14 @@ use std::time::Duration;
 use jobs::Lane;
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::stop::Stop;
 
 /// The least time between two nudges of a lane.
 const APART: Duration = Duration::from_millis(5);
+/// After this a nudge counts as lost.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Tells the workers that something was committed for them: at most one nudge per lane and
 /// [`APART`], and always one after the last commit.
@@ -38,7 +41,8 @@ impl Nudges {
                 () = stop.told() => true,
             };
             // When stopping, one more: what was committed last may not have been told.
-            if let Err(error) = outbox::nudge(&pool, lane.as_str()).await {
+            let told = timeout(TOLD_WITHIN, outbox::nudge(&pool, lane.as_str())).await;
+            if let Err(error) = told.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 tracing::debug!(%error, lane = lane.as_str(), "a nudge failed; the workers poll as well");
             }
             if stopping {

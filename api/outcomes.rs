@@ -14,6 +14,8 @@ use crate::stop::Stop;
 const LOOK_EVERY: Duration = Duration::from_millis(6);
 /// The time until the next look after one that failed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// After this a look counts as failed.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// What came of a job.
 #[derive(Clone, Debug)]
@@ -80,7 +82,8 @@ impl Outcomes {
                     break;
                 }
                 let began = Instant::now();
-                let pause = match look(&pool, &wanted).await {
+                let looked = timeout(LOOK_WITHIN, look(&pool, &wanted)).await;
+                let pause = match looked.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                     Ok(outcomes) => {
                         self.tell(outcomes);
                         // Never more than half of the time is spent looking.

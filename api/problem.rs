@@ -2,6 +2,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use jobs::{Invalid, Reason};
+use outbox::Trouble;
 use serde::Serialize;
 
 use crate::job::JobDocument;
@@ -100,8 +101,14 @@ impl Problem {
         problem
     }
 
-    /// 503: the database did not answer.
+    /// A read that failed: 503 where the database may answer the next time, 500 where what it
+    /// answered makes no sense to us.
     pub(crate) fn database(error: &sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
+            || outbox::trouble(error) == Trouble::Data
+        {
+            return Self::internal(error);
+        }
         Self::unavailable("database_unavailable", "The database does not answer; try again shortly").cause(error)
     }
 

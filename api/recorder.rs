@@ -1,10 +1,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use outbox::{Ask, Recorded, Trouble};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::nudges::Nudges;
 use crate::problem::Problem;
@@ -17,6 +19,10 @@ const ROUND_JOBS_MAX: usize = 1_000;
 /// before a deadline's grace (60 s) is over, or it would date a job before an expiry that has
 /// already been decided; in the database, since a paused process could not keep the time itself.
 const BEGIN: &str = "begin; set local statement_timeout = '5s'; set local idle_in_transaction_session_timeout = '5s'";
+
+/// After this a commit counts as unanswered. The database's own limit comes first, unless it is
+/// the network that is silent.
+const COMMIT_WITHIN: Duration = Duration::from_secs(8);
 
 /// What became of an ask.
 #[derive(Clone, Debug)]
@@ -156,7 +162,8 @@ async fn record(pool: &PgPool, asks: &[Ask]) -> Vec<Written> {
     // The parts still to be recorded, the first one on top.
     let mut parts = vec![asks];
     while let Some(part) = parts.pop() {
-        match commit(pool, part).await {
+        let committed = timeout(COMMIT_WITHIN, commit(pool, part)).await;
+        match committed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok((recorded, at)) => written.extend(recorded.into_iter().map(|each| Written::Recorded(each, at))),
             Err(error) if outbox::trouble(&error) == Trouble::Data && part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// with 202, finishes what is in flight within the limits' grace, and commits what was asked for.
 ///
 /// # Errors
-/// [`Error::TaskEnded`] and [`Error::Listener`]: the process must end, to be started again.
+/// [`Error::TaskEnded`]: the process must end, to be started again.
 pub async fn serve(
     listener: TcpListener,
     app: (Router, Background),
@@ -42,19 +43,15 @@ pub async fn serve(
         tokio::select! {
             () = &mut shutdown => break Ok(()),
             () = background.ended() => break Err(Error::TaskEnded),
-            accepted = accept(&listener, &room) => match accepted {
-                Ok((stream, place)) => {
-                    let connection = connection(stream, router.clone());
-                    let connection = graceful.watch(connection);
-                    connections.spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!(%error, "a connection ended early");
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => break Err(Error::Listener(error)),
-            },
+            (stream, place) = accept(&listener, &room) => {
+                let connection = graceful.watch(connection(stream, router.clone()));
+                connections.spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    drop(place);
+                });
+            }
             Some(ended) = connections.join_next() => if let Err(error) = ended {
                 tracing::error!(%error, "a connection's task failed");
             },
@@ -73,15 +70,18 @@ pub async fn serve(
 }
 
 /// The next connection, once there is room for one.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let Ok(place) = Arc::clone(room).acquire_owned().await else {
+        // Nobody closes the semaphore.
+        return pending().await;
+    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection would not send without delay");
                 }
-                return Ok((stream, place));
+                return (stream, place);
             }
             // The client's fault, and only this client's.
             Err(error) if is_of_the_client(error.kind()) => {}

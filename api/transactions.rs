@@ -77,6 +77,7 @@ struct Row {
     asset: i16,
     purpose: String,
     job_id: i64,
+    hold_id: Option<i64>,
     code: Option<String>,
     d_posted: String,
     d_held: String,
@@ -155,7 +156,7 @@ async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<Vec<Row>, s
     sqlx::query_as!(
         Row,
         r#"
-        select e.account_id, e.version, a.asset, a.purpose, e.job_id, t.code as "code?",
+        select e.account_id, e.version, a.asset, a.purpose, e.job_id, e.hold_id, t.code as "code?",
             e.d_posted::text as "d_posted!", e.d_held::text as "d_held!", e.posted::text as "posted!",
             e.held::text as "held!", j.kind, coalesce(h.subject::text, j.payload ->> 'trade_id') as trade_id,
             x.finished_at
@@ -218,11 +219,11 @@ fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error> {
             available: asset.format_signed(posted.saturating_sub(held)),
         })
     };
-    let opened = !row.d_held.starts_with('-');
-    let what = match row.code {
-        Some(code) => code,
-        None if opened => "hold_opened".to_owned(),
-        None => "hold_closed".to_owned(),
+    let what = match (row.hold_id, row.code) {
+        (Some(_), _) if row.d_held.starts_with('-') => "hold_closed".to_owned(),
+        (Some(_), _) => "hold_opened".to_owned(),
+        (None, Some(code)) => code,
+        (None, None) => return Err(sqlx::Error::Decode("an entry without its transfer".into())),
     };
     Ok(Transaction {
         id: format!("{}-{}", row.account_id, row.version),
@@ -255,6 +256,7 @@ mod tests {
             asset: 1,
             purpose: "wallet".to_owned(),
             job_id: at_s,
+            hold_id: None,
             code: None,
             d_posted: zero(),
             d_held: zero(),

@@ -44,6 +44,7 @@ pub(crate) async fn binaries(wanted: Option<u32>, account: Account, progress: bo
 }
 
 /// A root owner's cache has to be readable for the account that runs the server.
+#[expect(clippy::disallowed_methods, reason = "where caches are is said by XDG_CACHE_HOME alone")]
 fn cache(account: Account) -> Option<PathBuf> {
     let parent = if cfg!(target_os = "macos") {
         if account.dropped { PathBuf::from("/Library/Caches") } else { std::env::home_dir()?.join("Library/Caches") }

@@ -43,6 +43,7 @@ pub(crate) struct Version {
 
 /// The newest installed version that the account can run: of the wanted major version, or of any
 /// from [`MAJOR_MIN`] on.
+#[expect(clippy::disallowed_methods, reason = "where programs are is said by PATH alone")]
 pub(crate) fn installed(wanted: Option<u32>, account: Account) -> Option<Binaries> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();

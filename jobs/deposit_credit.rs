@@ -127,7 +127,7 @@ impl Kind for DepositCredit {
                 want.accounts.insert(desk.house(asset, Purpose::World));
                 want.accounts.insert(Desk::receivable(user, asset));
             }
-            Stage::Refunded | Stage::Pending { .. } | Stage::Expired | Stage::Failed => {}
+            Stage::Refunded | Stage::Waiting | Stage::Coming { .. } | Stage::Expired | Stage::Failed => {}
         }
     }
 }
@@ -147,6 +147,7 @@ impl Decide for DepositCredit {
             DepositMove::Nothing => Ok("nothing"),
             DepositMove::Note(state) => {
                 deposit.state = state;
+                deposit.review = None;
                 Ok("noted")
             }
             DepositMove::Credit => credit(desk, job, &fact, &mut deposit),
@@ -231,13 +232,10 @@ fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Res
         return Ok(deposit.send_to_review(Review::AboveCreditMax));
     }
     let asset = terms.asset.id;
-    let (wallet, world) = match (
-        desk.book.account_id(&Desk::wallet(user, asset)),
-        desk.book.account_id(&desk.house(asset, Purpose::World)),
-    ) {
-        (Some(wallet), Some(world)) => (wallet, world),
-        // An earlier callback of this payment in the same batch named another beneficiary.
-        (None, _) | (_, None) => return Err(again()),
+    let keys = [Desk::wallet(user, asset), desk.house(asset, Purpose::World)];
+    let [Some(wallet), Some(world)] = keys.map(|key| desk.book.account_id(&key)) else {
+        // The person registered in this very batch, after the accounts were loaded.
+        return Err(again());
     };
     if !amount.is_zero() {
         desk.book.transfer(job.id, Code::Deposit, world, wallet, amount)?;
@@ -246,6 +244,8 @@ fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Res
     deposit.user = Some(user);
     deposit.asset = Some(asset);
     deposit.credited = Some((amount, job.id));
+    // The text that was credited stays, whatever is told later.
+    deposit.outcome.clone_from(&fact.outcome);
     deposit.state = DepositState::Credited;
     deposit.review = None;
     Ok("credited")

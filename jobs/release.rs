@@ -53,6 +53,10 @@ impl Decide for Release {
             Ok(judged) => judged,
             Err(verdict) => return verdict,
         };
+        if desk.trades.is_new(&self.trade_id) {
+            // Its accounts were not asked for: above all, what the buyer may owe is not known.
+            return not_yet_loaded();
+        }
         let fees = match pay_out(desk, job, &trade) {
             Ok(fees) => fees,
             Err(verdict) => return verdict,

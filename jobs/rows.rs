@@ -53,6 +53,11 @@ impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
         self.rows.get(key).map(|row| &row.value)
     }
 
+    /// Whether this batch made the row.
+    pub fn is_new(&self, key: &K) -> bool {
+        self.rows.get(key).is_some_and(|row| row.change == Change::Inserted)
+    }
+
     /// Adds a row that does not exist yet. If it does, nothing happens and the answer is false.
     #[must_use]
     pub fn insert(&mut self, key: K, value: V) -> bool {

@@ -103,7 +103,7 @@ comment on column parked.lane is 'Where it goes back to when retried';
 comment on column parked.slot is 'As in the outbox';
 comment on column parked.subject is 'As in the outbox';
 comment on column parked.attempt is 'The fence where it stood; a retry goes on from it';
-comment on column parked.reason is 'Stable code: poison, attempts_spent, crashes, contradiction, unknown_kind';
+comment on column parked.reason is 'Stable code: poison, crashes, contradiction, unreadable';
 comment on column parked.detail is 'What was seen, for the person who looks';
 comment on column parked.parked_at is 'When';
 

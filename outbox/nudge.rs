@@ -28,13 +28,13 @@ pub struct Ears {
     pool: PgPool,
     listener: Option<PgListener>,
     /// Longest time between two looks.
-    poll: Duration,
+    interval: Duration,
 }
 
 impl Ears {
-    /// Ears for a lane that look at least every `poll`, give or take a quarter.
-    pub const fn new(pool: PgPool, lane: &'static str, poll: Duration) -> Self {
-        Self { lane, pool, listener: None, poll }
+    /// Ears for a lane that look at least every `interval`, give or take a quarter.
+    pub const fn new(pool: PgPool, lane: &'static str, interval: Duration) -> Self {
+        Self { lane, pool, listener: None, interval }
     }
 
     /// Connects, so that what is queued from now on is heard. Done by [`Ears::wait`] as well; a
@@ -57,9 +57,9 @@ impl Ears {
 
     /// Returns when a nudge came or the poll interval, with jitter, is over.
     pub async fn wait(&mut self) {
-        let quarter = u64::try_from(self.poll.as_micros() / 4).unwrap_or(u64::MAX);
+        let quarter = u64::try_from(self.interval.as_micros() / 4).unwrap_or(u64::MAX);
         let jitter = Duration::from_micros(rand::rng().random_range(0..=quarter.saturating_mul(2)));
-        let limit = self.poll.saturating_sub(Duration::from_micros(quarter)).saturating_add(jitter);
+        let limit = self.interval.saturating_sub(Duration::from_micros(quarter)).saturating_add(jitter);
         let Some(listener) = self.listener.as_mut() else {
             tokio::time::sleep(limit).await;
             return;

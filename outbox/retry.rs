@@ -55,7 +55,7 @@ pub async fn postpone(db: &mut PgConnection, jobs: &[Postponed]) -> Result<(), s
 /// back together.
 pub fn backoff(attempt: u32, base: Duration, most: Duration) -> Duration {
     let full = base.saturating_mul(2_u32.saturating_pow(attempt.min(30))).min(most);
-    let half = full / 2;
+    let half = full.checked_div(2).unwrap_or(full);
     let micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
     half.saturating_add(Duration::from_micros(rand::rng().random_range(0..=micros)))
 }

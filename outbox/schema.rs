@@ -16,7 +16,7 @@ pub static MIGRATIONS: Migrator = {
 pub const SCHEMA_VERSION: i32 = 6;
 
 /// How long a process waits for a migration that is under way.
-const WAIT_FOR_MIGRATION: Duration = Duration::from_secs(60);
+const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
 
 /// Why a binary does not run against a database.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub async fn migrate(owner: &PgPool) -> Result<(), MigrateError> {
 }
 
 fn is_race(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "23505" || code == "42P07")
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "23505" || code == "42P07")
 }
 
 /// Checks that this binary may run against the schema, waiting for a migration that may be under

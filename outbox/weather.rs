@@ -9,13 +9,19 @@ pub enum Trouble {
 
 /// Tells data from weather. What is not known to be data is weather: a job is never parked for
 /// something that might pass.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open, and what is unknown is weather")]
 pub fn trouble(error: &sqlx::Error) -> Trouble {
     match error {
         sqlx::Error::Database(error) => match error.code() {
             Some(code) if is_data(&code) => Trouble::Data,
             Some(_) | None => Trouble::Weather,
         },
-        sqlx::Error::Encode(_) => Trouble::Data,
+        // RowNotFound: a settling statement did not hit the rows that it meant to. That is a race
+        // that was lost, or rows that contradict each other; halving serves both.
+        sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::RowNotFound => Trouble::Data,
         _ => Trouble::Weather,
     }
 }

@@ -1,14 +1,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Desk, Job, PrincipalId, Rejection, Verdict};
 use ledger::JobId;
 use outbox::{Claimed, Cursor, Ended, Parked, Postponed, Trouble};
+use rustc_hash::FxHashSet;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::load::load;
 use crate::settler::Settler;
 use crate::store::store;
+
+/// How many lost races in a row are believed to be races.
+const RACES_MAX: u8 = 5;
 
 /// A claimed batch: its rows are locked by the open transaction that it carries, and are free
 /// again the moment it is dropped. It is not `Clone`, so nothing can run it twice.
@@ -131,6 +136,7 @@ impl Settler {
     async fn isolate(&self, ids: Vec<i64>, failure: Failure) -> Result<Report, sqlx::Error> {
         let mut total = Report::default();
         let mut failed = vec![(ids, failure)];
+        let mut races_lost = 0_u8;
         while let Some((ids, failure)) = failed.pop() {
             let parts: Vec<Vec<i64>> = match failure {
                 Failure::Database(error) if outbox::trouble(&error) == Trouble::Weather => return Err(error),
@@ -141,6 +147,12 @@ impl Settler {
                 }
                 Failure::Database(error) => match ids.as_slice() {
                     [] => vec![],
+                    // Alone, it may have lost a race to another batch: then it finds the winner's
+                    // row the next time. Who loses again and again has lost to something else.
+                    [job_id] if matches!(error, sqlx::Error::RowNotFound) && races_lost < RACES_MAX => {
+                        races_lost = races_lost.saturating_add(1);
+                        vec![vec![*job_id]]
+                    }
                     [job_id] => {
                         total.add(self.park_poison(*job_id, &error).await?);
                         vec![]
@@ -295,7 +307,14 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> 
 
 /// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
 fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> Result<Desk, Failure> {
+    // What was received after a job that has to wait, and is about the same thing, waits as well.
+    let mut waiting = FxHashSet::default();
     for (job, kind) in jobs {
+        let subject = kind.subject();
+        if subject.is_some_and(|subject| waiting.contains(&subject)) {
+            decisions.note(job, Verdict::Later { after: Duration::ZERO, why: "an earlier job of its subject waits" });
+            continue;
+        }
         let mark = desk.mark();
         let decided = catch_unwind(AssertUnwindSafe(|| kind.decide(&mut desk, job)));
         let verdict = decided.map_err(|panic| {
@@ -308,6 +327,9 @@ fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> 
         })?;
         if !matches!(verdict, Verdict::Settled(_)) {
             desk.undo(mark);
+        }
+        if matches!(verdict, Verdict::Later { .. }) {
+            waiting.extend(subject);
         }
         decisions.note(job, verdict);
     }

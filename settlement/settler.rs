@@ -32,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_secs(60), crashes_max: 3 }
+        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), crashes_max: 3 }
     }
 }
 

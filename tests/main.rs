@@ -13,5 +13,6 @@
 mod deposits;
 mod enqueue;
 mod harness;
+mod races;
 mod replay;
 mod trades;

@@ -15,7 +15,7 @@ use crate::heart::beat;
 use crate::ledger::settle;
 
 /// How long a process waits for a database that does not answer when it starts.
-const WAIT_FOR_DATABASE: Duration = Duration::from_secs(60);
+const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -78,6 +78,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let feed = Arc::new(Feed::new(settler, run, ears));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
 
+    #[expect(clippy::disallowed_methods, reason = "aborted below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     let result = supervise(&options, Arc::clone(&feed), shutdown).await;
     heart.abort();

@@ -3,9 +3,11 @@
 /// What the provider's status means, whatever the provider calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// On its way; the higher the rank, the further.
-    Pending {
-        /// 0 to 9.
+    /// Waiting for money.
+    Waiting,
+    /// Money was seen; the higher the rank, the further.
+    Coming {
+        /// 0 to 2: confirming, confirmed, on its way to us.
         rank: u8,
     },
     /// Too late or never paid; may still be paid.
@@ -19,14 +21,16 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Later stages have higher ranks; a status of lower rank than the last one is old news.
+    /// Later stages have higher ranks; a status of lower rank than the last one is old news. Money
+    /// that comes after the deadline moves an expired payment on.
     pub const fn rank(self) -> u8 {
         match self {
-            Self::Pending { rank } => rank,
-            Self::Expired => 10,
-            Self::Failed => 11,
-            Self::Paid => 12,
-            Self::Refunded => 13,
+            Self::Waiting => 0,
+            Self::Expired => 1,
+            Self::Coming { rank } => rank.saturating_add(2),
+            Self::Failed => 20,
+            Self::Paid => 21,
+            Self::Refunded => 22,
         }
     }
 }
@@ -174,8 +178,8 @@ pub const fn next(state: Option<DepositState>, credited: bool, known: Stage, tol
         (Stage::Paid, false) => DepositMove::Credit,
         (Stage::Refunded, true) => DepositMove::ClawBack,
         (Stage::Refunded, false) => DepositMove::Note(DepositState::Refunded),
-        (Stage::Pending { .. } | Stage::Expired | Stage::Failed, true) => DepositMove::Nothing,
-        (Stage::Pending { .. } | Stage::Expired | Stage::Failed, false) => {
+        (Stage::Waiting | Stage::Coming { .. } | Stage::Expired | Stage::Failed, true) => DepositMove::Nothing,
+        (Stage::Waiting | Stage::Coming { .. } | Stage::Expired | Stage::Failed, false) => {
             let news = state.is_none() || told.rank() > known.rank();
             match (news, told) {
                 (false, _) => DepositMove::Nothing,
@@ -183,7 +187,9 @@ pub const fn next(state: Option<DepositState>, credited: bool, known: Stage, tol
                 (true, _) if matches!(state, Some(DepositState::Review)) => DepositMove::Nothing,
                 (true, Stage::Expired) => DepositMove::Note(DepositState::Expired),
                 (true, Stage::Failed) => DepositMove::Note(DepositState::Failed),
-                (true, Stage::Pending { .. } | Stage::Paid | Stage::Refunded) => DepositMove::Note(DepositState::Seen),
+                (true, Stage::Waiting | Stage::Coming { .. } | Stage::Paid | Stage::Refunded) => {
+                    DepositMove::Note(DepositState::Seen)
+                }
             }
         }
     }

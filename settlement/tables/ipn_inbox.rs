@@ -52,10 +52,10 @@ fn fact(facts: PaymentFacts) -> Fact {
 /// What the provider's word means for us.
 pub(crate) const fn stage(status: PaymentStatus) -> Stage {
     match status {
-        PaymentStatus::Waiting => Stage::Pending { rank: 0 },
-        PaymentStatus::Confirming => Stage::Pending { rank: 1 },
-        PaymentStatus::Confirmed => Stage::Pending { rank: 2 },
-        PaymentStatus::Sending => Stage::Pending { rank: 3 },
+        PaymentStatus::Waiting => Stage::Waiting,
+        PaymentStatus::Confirming => Stage::Coming { rank: 0 },
+        PaymentStatus::Confirmed => Stage::Coming { rank: 1 },
+        PaymentStatus::Sending => Stage::Coming { rank: 2 },
         PaymentStatus::PartiallyPaid | PaymentStatus::Finished => Stage::Paid,
         PaymentStatus::Failed => Stage::Failed,
         PaymentStatus::Expired | PaymentStatus::Cancelled => Stage::Expired,

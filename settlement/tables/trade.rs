@@ -24,7 +24,7 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
     .fetch_all(db)
     .await?;
     for row in rows {
-        let fee = |stored: Option<Numeric>| stored.map(|fee| amount(fee)).transpose();
+        let fee = |stored: Option<Numeric>| stored.map(amount).transpose();
         let trade = Trade {
             seller: UserId(row.seller_id),
             buyer: UserId(row.buyer_id),

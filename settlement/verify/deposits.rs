@@ -185,7 +185,7 @@ async fn receivables_are_shortfalls(db: &mut PgConnection) -> Result<Check, Erro
             select a.owner, a.asset, sum(t.amount) as repaid
             from transfer t
             join account a on a.id = t.credit
-            where t.code = 'receivable_repay'
+            where t.code = 'receivable_repay' and a.purpose = 'receivable'
             group by a.owner, a.asset
         ) r using (owner, asset)
         where coalesce(- n.posted, 0) <> coalesce(d.shortfall, 0) - coalesce(r.repaid, 0)

@@ -1,0 +1,305 @@
+//! Two workers at once. Each race is run in both orders, with both transactions open at the same
+//! time and the order made certain by who waits first for a lock that the test holds.
+
+use std::sync::Arc;
+
+use jobs::AnyJob;
+use settlement::{Batch, Report, Settler};
+use sqlx::PgPool;
+use tokio::sync::Barrier;
+
+use crate::harness::{Db, lock, mark_paid, payment, refund, release, sum, until};
+
+/// Two workers with a connection each, and a batch of one job in the hands of each.
+struct Race {
+    db: Db,
+    workers: Vec<Settler>,
+    batches: Vec<Batch>,
+    jobs: [i64; 2],
+}
+
+impl Race {
+    async fn between(db: Db, jobs: [AnyJob; 2]) -> Self {
+        let ids = db.ask_all(&jobs).await.try_into().unwrap();
+        Self::of(db, ids).await
+    }
+
+    async fn of(db: Db, jobs: [i64; 2]) -> Self {
+        let (mut workers, mut batches) = (Vec::new(), Vec::new());
+        for job in jobs {
+            let pool = db.pool("holdfast_worker", 1).await;
+            let worker = db.settler_on(pool, 1).await;
+            let batch = worker.claim().await.unwrap().unwrap();
+            assert_eq!(batch.ids(), [job]);
+            workers.push(worker);
+            batches.push(batch);
+        }
+        Self { db, workers, batches, jobs }
+    }
+
+    /// Lets the two settle, `first` first: it waits for what `blocking` has locked, then the
+    /// other one does, and only then is the lock let go. The outcomes, the first one's first.
+    async fn run(mut self, first: usize, blocking: &str) -> (Db, [String; 2]) {
+        let blocker = self.db.pool("postgres", 1).await;
+        let mut held = blocker.begin().await.unwrap();
+        let blocking = sqlx::AssertSqlSafe(blocking.to_owned());
+        sqlx::raw_sql(blocking).execute(&mut *held).await.unwrap();
+
+        let second = 1 - first;
+        let mut batches = std::mem::take(&mut self.batches);
+        let (two, one) = if first == 0 { (batches.pop(), batches.pop()) } else { (batches.swap_remove(0).into(), batches.pop()) };
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let go = async {
+            until("the first waits", async || waiting(&self.db.owner).await == 1).await;
+            Ok::<_, sqlx::Error>(())
+        };
+        let (go_tx, go_rx) = tokio::sync::oneshot::channel();
+        let leader = self.workers[first].settle(one);
+        let follower = async {
+            go_rx.await.unwrap();
+            self.workers[second].settle(two).await
+        };
+        let conductor = async {
+            go.await.unwrap();
+            go_tx.send(()).unwrap();
+            until("both wait", async || waiting(&self.db.owner).await == 2).await;
+            held.rollback().await.unwrap();
+        };
+        let (leader, follower, ()) = tokio::join!(leader, follower, conductor);
+        leader.unwrap();
+        follower.unwrap();
+        self.db.drain().await;
+        let outcomes = [self.db.outcome(self.jobs[first]).await, self.db.outcome(self.jobs[second]).await];
+        (self.db, outcomes)
+    }
+}
+
+async fn waiting(pool: &PgPool) -> i64 {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"#
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
+/// A database with a trade of 0.5 of 0.9, paid or not: seller, buyer, trade.
+async fn with_trade(paid: bool) -> (Db, i64, i64, i64) {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.trade(seller, buyer, "btc", "0.5").await;
+    if paid {
+        assert_eq!(db.done(mark_paid(trade, buyer)).await, "settled");
+    }
+    (db, seller, buyer, trade)
+}
+
+/// `scenario cancel_vs_release`: whoever comes first has it, and the other one is refused.
+#[tokio::test]
+async fn release_against_refund() {
+    for first in [0, 1] {
+        let (db, seller, buyer, trade) = with_trade(true).await;
+        let race = Race::between(db, [release(trade, seller), refund(trade, buyer)]).await;
+        let (db, outcomes) = race.run(first, "select from trade for update").await;
+        assert_eq!(outcomes, ["settled", "rejected wrong_state"]);
+        let wallets = (db.wallet(seller, "btc").await, db.wallet(buyer, "btc").await);
+        let expected = if first == 0 { ("0.40000000", "0.49800000") } else { ("0.90000000", "nothing") };
+        assert_eq!((wallets.0.as_str(), wallets.1.as_str()), expected);
+        db.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn two_releases() {
+    for first in [0, 1] {
+        let (db, seller, buyer, trade) = with_trade(true).await;
+        let race = Race::between(db, [release(trade, seller), release(trade, seller)]).await;
+        let (db, outcomes) = race.run(first, "select from trade for update").await;
+        assert_eq!(outcomes, ["settled", "rejected wrong_state"]);
+        assert_eq!(db.wallet(buyer, "btc").await, "0.49800000");
+        db.verified().await;
+    }
+}
+
+/// The buyer says paid and gives up at once: either order is right, and the money is the seller's.
+#[tokio::test]
+async fn mark_paid_against_refund() {
+    for (first, second_ends) in [(0, "settled"), (1, "rejected wrong_state")] {
+        let (db, seller, buyer, trade) = with_trade(false).await;
+        let race = Race::between(db, [mark_paid(trade, buyer), refund(trade, buyer)]).await;
+        let (db, outcomes) = race.run(first, "select from trade for update").await;
+        assert_eq!(outcomes, ["settled", second_ends]);
+        assert_eq!(db.wallet(seller, "btc").await, "0.90000000");
+        db.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn two_locks_of_one_balance() {
+    for first in [0, 1] {
+        let (db, seller, buyer, _) = with_trade(false).await;
+        let race = Race::between(db, [lock(seller, buyer, "btc", "0.3"), lock(seller, buyer, "btc", "0.2")]).await;
+        let (db, outcomes) = race.run(first, "select from account where id > 0 for update").await;
+        assert_eq!(outcomes, ["settled", "rejected insufficient_funds"]);
+        let held = if first == 0 { "0.90000000 held 0.80000000" } else { "0.90000000 held 0.70000000" };
+        assert_eq!(db.wallet(seller, "btc").await, held);
+        db.verified().await;
+    }
+}
+
+/// A lock meets the clawback that freezes its seller.
+#[tokio::test]
+async fn lock_against_the_clawback_that_freezes() {
+    for first in [0, 1] {
+        let db = Db::new().await;
+        let [seller, buyer] = db.people().await;
+        let paid = payment(seller, "btc", "0.5");
+        db.told(&paid).await;
+        let locked = db.ask(lock(seller, buyer, "btc", "0.2")).await;
+        let refunded = simulators::nowpayments::Payment { status: providers::nowpayments::PaymentStatus::Refunded, ..paid };
+        let taken = db.callback(&refunded).await.job_id();
+        let race = Race::of(db, [locked, taken]).await;
+        let (db, outcomes) = race.run(first, "select from account where id > 0 for update").await;
+        let (expected, left) = if first == 0 {
+            (["settled", "settled"], "0.20000000 held 0.20000000")
+        } else {
+            (["settled", "rejected insufficient_funds"], "0.00000000")
+        };
+        assert_eq!(outcomes, expected);
+        assert_eq!(db.wallet(seller, "btc").await, left);
+        db.verified().await;
+    }
+}
+
+/// Two callbacks of one payment that neither worker has heard of, and both of which would credit
+/// it. Nothing can be locked that is not there: the second one's batch is rolled back and, tried
+/// again, finds the deposit.
+#[tokio::test]
+async fn one_payment_told_twice_at_once() {
+    let db = Db::new().await;
+    let [user] = db.people().await;
+    db.fund(user, "btc", "0.1").await;
+    let finished = payment(user, "btc", "0.5");
+    let partial = simulators::nowpayments::Payment {
+        status: providers::nowpayments::PaymentStatus::PartiallyPaid,
+        ..finished.clone()
+    };
+    let jobs = [db.callback(&finished).await.job_id(), db.callback(&partial).await.job_id()];
+    let Race { db, workers, batches, .. } = Race::of(db, jobs).await;
+    let mut batches = batches.into_iter();
+    let (one, two) = (batches.next().unwrap(), batches.next().unwrap());
+    let (one, two) = tokio::join!(workers[0].settle(one), workers[1].settle(two));
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    for result in [one, two] {
+        match result {
+            Ok(report) => assert_eq!(report, Report { settled: 1, ..Report::default() }),
+            Err(error) => assert_eq!(outbox::trouble(&error), outbox::Trouble::Weather),
+        }
+    }
+    db.drain().await;
+    for job in jobs {
+        assert_eq!(db.outcome(job).await, "settled");
+    }
+    assert_eq!(db.wallet(user, "btc").await, "0.60000000");
+    db.verified().await;
+}
+
+/// Settles until nothing is queued, through errors of the weather, next to others who do so.
+async fn work(db: &Db, worker: &Settler, start: &Barrier) -> Report {
+    start.wait().await;
+    let mut total = Report::default();
+    loop {
+        match worker.claim().await.unwrap() {
+            Some(batch) => {
+                if let Ok(report) = worker.settle(batch).await {
+                    total = sum(total, report);
+                }
+            }
+            None if db.queue_text().await.is_empty() => return total,
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// `scenario parallel_withdrawals`, with locks: the balance covers 37 of 200, and 37 it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_locks_of_a_balance_that_covers_thirty_seven() {
+    let db = Arc::new(Db::new().await);
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.379").await;
+    let ids = db.ask_all(&vec![lock(seller, buyer, "btc", "0.01"); 200]).await;
+    let start = Arc::new(Barrier::new(4));
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        let worker = db.settler_on(db.pool("holdfast_worker", 2).await, 7).await;
+        let (db, start) = (Arc::clone(&db), Arc::clone(&start));
+        workers.push(tokio::spawn(async move { work(&db, &worker, &start).await }));
+    }
+    let mut busy = 0;
+    let mut total = Report::default();
+    for worker in workers {
+        let report = worker.await.unwrap();
+        busy += u32::from(report.ended() > 0);
+        total = sum(total, report);
+    }
+    assert_eq!(total, Report { settled: 37, rejected: 163, ..Report::default() });
+    assert!(busy >= 2, "only one worker came to anything");
+    let mut settled = 0;
+    for id in ids {
+        match db.outcome(id).await.as_str() {
+            "settled" => settled += 1,
+            other => assert_eq!(other, "rejected insufficient_funds"),
+        }
+    }
+    assert_eq!(settled, 37);
+    assert_eq!(db.wallet(seller, "btc").await, "0.37900000 held 0.37000000");
+    db.verified().await;
+}
+
+/// Trades go through their lives at four workers at once: many followers overtake their locks,
+/// accounts come into being everywhere, and the sums are what they must be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_workers_carry_trades_from_lock_to_release() {
+    let db = Arc::new(Db::new().await);
+    let people: [i64; 12] = db.people().await;
+    let (sellers, buyers) = people.split_at(6);
+    for seller in sellers {
+        db.fund(*seller, "btc", "0.9").await;
+    }
+    let mut jobs = Vec::new();
+    let pairs: Vec<(i64, i64)> = sellers.iter().flat_map(|seller| buyers.iter().map(move |buyer| (*seller, *buyer))).collect();
+    for (seller, buyer) in &pairs {
+        jobs.push(lock(*seller, *buyer, "btc", "0.1"));
+    }
+    let trades = db.ask_all(&jobs).await;
+    let mut followers = Vec::new();
+    for (trade, (seller, buyer)) in trades.iter().zip(&pairs) {
+        followers.extend([mark_paid(*trade, *buyer), release(*trade, *seller)]);
+    }
+    // The last comes first, so that hardly anything is in the order of its trade.
+    followers.reverse();
+    let ids = db.ask_all(&followers).await;
+    let start = Arc::new(Barrier::new(4));
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        let worker = db.settler_on(db.pool("holdfast_worker", 2).await, 5).await;
+        let (db, start) = (Arc::clone(&db), Arc::clone(&start));
+        workers.push(tokio::spawn(async move { work(&db, &worker, &start).await }));
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let mut released = 0;
+    for (id, job) in ids.iter().zip(&followers) {
+        match (job, db.outcome(*id).await.as_str()) {
+            (AnyJob::Release(_), "settled") => released += 1,
+            (AnyJob::TradeEvent(_), "settled") => {}
+            // A release that came before its mark-paid is refused for good.
+            (AnyJob::Release(_), "rejected wrong_state") => {}
+            (job, other) => panic!("{job:?}: {other}"),
+        }
+    }
+    assert_eq!(db.house("btc", "fee").await, format!("0.{:08}", released * 40_000));
+    db.verified().await;
+}
