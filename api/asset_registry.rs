@@ -4,7 +4,9 @@ use jobs::{AssetTerms, Assets};
 use ledger::{Amount, Asset, AssetId, BasisPoints};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+
+use crate::within::within;
 
 /// How old the registry may be. A new asset is known this long after it was added.
 const FRESH: Duration = Duration::from_secs(5);
@@ -30,8 +32,7 @@ impl AssetRegistry {
     pub(crate) async fn current(&self) -> Assets {
         let mut known = self.read.lock().await;
         if known.1.elapsed() > FRESH {
-            let again = timeout(READ_WITHIN, read(&self.pool)).await;
-            match again.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            match within(READ_WITHIN, read(&self.pool)).await {
                 Ok(assets) => known.0 = assets,
                 Err(error) => tracing::warn!(%error, "the assets could not be read again"),
             }

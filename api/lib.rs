@@ -4,9 +4,9 @@
 //! role that it connects as is refused everything else. What a request asks for is done by a
 //! worker, later; a 202 says that it is recorded for good and nothing more.
 //!
-//! The way of a POST: [`edge`] gives it an id, [`auth`] finds its principal, [`body`] and
-//! [`shape`] read it, [`submit`] turns it into an ask, [`recorder`] commits it together with
-//! whatever else came meanwhile, and [`outcomes`] waits for what came of it if the client
+//! The way of a POST: `edge` gives it an id, `auth` finds its principal, `body` and
+//! `shape` read it, `submit` turns it into an ask, `recorder` commits it together with
+//! whatever else came meanwhile, and `outcomes` waits for what came of it if the client
 //! prefers to.
 
 mod app;
@@ -34,6 +34,7 @@ mod trade;
 mod transactions;
 mod user;
 mod webhook;
+mod within;
 
 pub use app::{Background, Error, app};
 pub use config::{Config, Limits};

@@ -4,9 +4,9 @@ use std::time::Duration;
 use jobs::Lane;
 use sqlx::PgPool;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use crate::stop::Stop;
+use crate::within::within;
 
 /// The least time between two nudges of a lane.
 const APART: Duration = Duration::from_millis(5);
@@ -41,8 +41,7 @@ impl Nudges {
                 () = stop.told() => true,
             };
             // When stopping, one more: what was committed last may not have been told.
-            let told = timeout(TOLD_WITHIN, outbox::nudge(&pool, lane.as_str())).await;
-            if let Err(error) = told.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            if let Err(error) = within(TOLD_WITHIN, outbox::nudge(&pool, lane.as_str())).await {
                 tracing::debug!(%error, lane = lane.as_str(), "a nudge failed; the workers poll as well");
             }
             if stopping {

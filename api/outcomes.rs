@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::stop::Stop;
+use crate::within::within;
 
 /// The least time between two looks while somebody waits.
 const LOOK_EVERY: Duration = Duration::from_millis(6);
@@ -82,8 +83,7 @@ impl Outcomes {
                     break;
                 }
                 let began = Instant::now();
-                let looked = timeout(LOOK_WITHIN, look(&pool, &wanted)).await;
-                let pause = match looked.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                let pause = match within(LOOK_WITHIN, look(&pool, &wanted)).await {
                     Ok(outcomes) => {
                         self.tell(outcomes);
                         // Never more than half of the time is spent looking.

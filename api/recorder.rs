@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use outbox::{Ask, Recorded, Trouble};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
 
 use crate::nudges::Nudges;
 use crate::problem::Problem;
 use crate::stop::Stop;
+use crate::within::within;
 
 /// How many jobs one commit records, give or take the last request's.
 const ROUND_JOBS_MAX: usize = 1_000;
@@ -162,8 +162,7 @@ async fn record(pool: &PgPool, asks: &[Ask]) -> Vec<Written> {
     // The parts still to be recorded, the first one on top.
     let mut parts = vec![asks];
     while let Some(part) = parts.pop() {
-        let committed = timeout(COMMIT_WITHIN, commit(pool, part)).await;
-        match committed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+        match within(COMMIT_WITHIN, commit(pool, part)).await {
             Ok((recorded, at)) => written.extend(recorded.into_iter().map(|each| Written::Recorded(each, at))),
             Err(error) if outbox::trouble(&error) == Trouble::Data && part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);

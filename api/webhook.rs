@@ -11,11 +11,11 @@ use outbox::{Ask, Trouble};
 use providers::nowpayments::{Callback, Refusal, Signed, verify};
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::time::timeout;
 
 use crate::app::Api;
 use crate::body::{BODY_BYTES_MAX, read};
 use crate::problem::Problem;
+use crate::within::within;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-nowpayments-sig");
 
@@ -50,17 +50,16 @@ pub(crate) async fn post_nowpayments(
         Err(refusal) => return Ok(refused(&api, refusal)),
     };
     let fact_key = fact_key(&signed);
-    let stored = timeout(STORED_WITHIN, store(&api.pool, &body, &signature, fact_key.as_deref())).await;
+    let stored = within(STORED_WITHIN, store(&api.pool, &body, &signature, fact_key.as_deref())).await;
     match stored {
-        Ok(Ok(Stored { inbox_id, nudge })) => {
+        Ok(Stored { inbox_id, nudge }) => {
             if let Some(lane) = nudge {
                 api.nudges.after_commit(lane);
             }
             tracing::info!(inbox_id, form = signed.form().as_str(), "a callback is stored");
             Ok((StatusCode::OK, Json(json!({ "status": "stored" }))).into_response())
         }
-        Ok(Err(error)) => Err(Problem::database(&error)),
-        Err(_elapsed) => Err(Problem::unavailable("database_unavailable", "The database took too long; send it again")),
+        Err(error) => Err(Problem::database(&error)),
     }
 }
 

@@ -75,19 +75,25 @@ pub enum StartError {
 
 /// How every process connects: index plans whatever the tables' size was when a plan was cached,
 /// and no statement or transaction that waits for ever.
+const SETTINGS: [(&str, &str); 6] = [
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "15s"),
+    // A worker that is stopped in the middle of a batch lets go of its rows after this.
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("timezone", "UTC"),
+];
+
+/// Reads an address and adds [`SETTINGS`]. A setting that the address itself gives, as
+/// `?options=-c name=value`, stands.
 ///
 /// # Errors
 /// [`StartError::BadUrl`].
 pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartError> {
-    let options = PgConnectOptions::from_str(url).map_err(StartError::BadUrl)?;
-    Ok(options.application_name(name).options([
-        ("enable_seqscan", "off"),
-        ("jit", "off"),
-        ("statement_timeout", "30s"),
-        ("lock_timeout", "15s"),
-        ("idle_in_transaction_session_timeout", "30s"),
-        ("timezone", "UTC"),
-    ]))
+    let options = PgConnectOptions::from_str(url).map_err(StartError::BadUrl)?.application_name(name);
+    let given = options.get_options().unwrap_or_default().to_owned();
+    Ok(options.options(SETTINGS.into_iter().filter(|(name, _)| !given.contains(name))))
 }
 
 /// The same for what a worker notes about itself, which matters only while the server is up: its

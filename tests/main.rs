@@ -10,9 +10,11 @@
     reason = "a test fails by panicking, and its figures are small"
 )]
 
+mod deaths;
 mod deposits;
 mod enqueue;
 mod harness;
+mod queue;
 mod races;
 mod replay;
 mod trades;

@@ -40,12 +40,13 @@ async fn deposit_jobs_have_callbacks(db: &mut PgConnection) -> Result<Check, Err
     check!(
         db,
         "deposit-jobs-have-callbacks",
-        "Every deposit-credit was caused by the provider and names a callback that states the fact it was asked under.",
+        "Every settled deposit-credit was asked by the provider and names a callback that states the fact it was asked under.",
         r#"
         select format('job %s, asked by %s under %s: callback %s states %s', j.id, j.submitted_by, coalesce(r.key, 'nothing'),
                 coalesce(i.id::text, 'none'), coalesce(i.fact_key, 'nothing')) as "row!",
             count(*) over () as "total!"
         from job j
+        join outcome o on o.job_id = j.id and o.status = 'settled'
         left join request r on r.job_id = j.id
         left join ipn_inbox i on i.id::text = j.payload ->> 'inbox_id'
         where j.kind = 'deposit-credit'

@@ -63,7 +63,7 @@ async fn trades_agree_with_holds(db: &mut PgConnection) -> Result<Check, Error> 
         full join hold h on h.id = t.hold_id
         left join account a on a.id = h.account_id
         where t.id is null or h.id is null or h.subject <> t.id or h.amount <> t.amount
-            or a.owner <> t.seller_id or a.asset <> t.asset or a.purpose <> 'wallet'
+            or (a.owner, a.asset, a.purpose) is distinct from (t.seller_id, t.asset, 'wallet')
             or (t.state in ('awaiting_payment', 'paid')) <> (h.closed_by is null)
         order by coalesce(t.id, h.subject)
         limit 20
@@ -159,12 +159,11 @@ async fn releases_pay_out_the_amount(db: &mut PgConnection) -> Result<Check, Err
             select t.id, t.amount, t.maker_fee, t.taker_fee, h.closed_by,
                 coalesce(sum(m.amount) filter (where m.code = 'trade_settle' and c.owner = t.buyer_id), 0) as settled,
                 coalesce(sum(m.amount) filter (where m.code = 'trade_fee' and c.owner = 0), 0) as charged,
-                coalesce(sum(m.amount) filter (where d.id <> h.account_id
-                    or c.owner <> case m.code when 'trade_settle' then t.buyer_id else 0 end), 0) as stray
+                coalesce(sum(m.amount) filter (where m.debit <> h.account_id
+                    or c.owner is distinct from case m.code when 'trade_settle' then t.buyer_id else 0 end), 0) as stray
             from trade t
             join hold h on h.id = t.hold_id
             left join transfer m on m.job_id = h.closed_by and m.code in ('trade_settle', 'trade_fee')
-            left join account d on d.id = m.debit
             left join account c on c.id = m.credit
             where t.state = 'released'
             group by t.id, h.id

@@ -1,0 +1,193 @@
+//! Workers that die, pause or go deaf.
+
+use std::time::{Duration, Instant};
+
+use outbox::{Ears, Run, nudge};
+use settlement::{Report, Settler};
+
+use crate::harness::{Db, register, until};
+
+const LANE: &str = Settler::LANE;
+
+/// A worker that holds these jobs, and whose heart stopped ten seconds ago.
+async fn dead_worker(db: &Db, jobs: &[i64]) -> Run {
+    let run = Run::begin(db.worker.clone(), LANE, "the dead one".to_owned()).await.unwrap();
+    run.note_holding(jobs).await.unwrap();
+    db.sql(&format!("update worker_run set beat_at = beat_at - interval '10 seconds' where id = {}", run.id())).await;
+    run
+}
+
+async fn end_of(db: &Db, run: i64) -> String {
+    let end = sqlx::query_scalar!(r#"select coalesce(end_kind, 'alive') as "end!" from worker_run where id = $1"#, run);
+    end.fetch_one(&db.owner).await.unwrap()
+}
+
+/// RULES 12: what a dead worker held is taken one at a time, everything else as ever.
+#[tokio::test]
+async fn what_a_dead_worker_held_is_taken_one_at_a_time() {
+    let db = Db::new().await;
+    let suspects = db.ask_all(&vec![register(None); 3]).await;
+    let others = db.ask_all(&vec![register(None); 5]).await;
+    let dead = dead_worker(&db, &suspects).await;
+    let mut run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    assert_eq!(run.beat().await.unwrap(), suspects);
+    assert_eq!(end_of(&db, dead.id()).await, "unclean");
+
+    let settler = db.settler().await;
+    assert_eq!(settler.settle_suspect().await.unwrap(), None, "it has not been told of any yet");
+    settler.refresh(suspects.clone()).await.unwrap();
+    let batch = settler.claim().await.unwrap().unwrap();
+    assert_eq!(batch.ids(), others);
+    assert_eq!(settler.settle(batch).await.unwrap().settled, 5);
+    assert!(settler.claim().await.unwrap().is_none());
+
+    for left in (0..3).rev() {
+        let report = settler.settle_suspect().await.unwrap();
+        assert_eq!(report, Some(Report { settled: 1, ..Report::default() }));
+        assert_eq!(run.beat().await.unwrap().len(), left);
+    }
+    assert_eq!(settler.settle_suspect().await.unwrap(), None);
+    assert_eq!(end_of(&db, dead.id()).await, "passed");
+    for id in suspects {
+        let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", id);
+        assert_eq!(attempts.fetch_one(&db.owner).await.unwrap(), 2, "the lease was an attempt and is on record");
+    }
+    db.verified().await;
+}
+
+/// A job that kills whoever decides it: each try leaves its trace before it is decided.
+#[tokio::test]
+async fn a_job_that_kills_its_workers_is_parked_after_the_third() {
+    let db = Db::new().await;
+    let [killer, harmless] = db.ask_all(&vec![register(None); 2]).await.try_into().unwrap();
+    dead_worker(&db, &[killer, harmless]).await;
+    let mut run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    for _ in 0..3 {
+        let suspects = run.beat().await.unwrap();
+        assert!(suspects.contains(&killer));
+        // The worker is gone right after the lease was committed.
+        let mut db_connection = db.worker.acquire().await.unwrap();
+        let leased = outbox::lease(&mut db_connection, LANE, 1, Duration::from_secs(60), Some(&[killer])).await.unwrap();
+        assert_eq!(leased.len(), 1);
+        let again = outbox::lease(&mut db_connection, LANE, 1, Duration::from_secs(60), Some(&[killer])).await.unwrap();
+        assert!(again.is_empty(), "nobody takes it while the lease lasts");
+        db.pass("61 seconds").await;
+    }
+    let settler = db.settler().await;
+    settler.refresh(vec![killer, harmless]).await.unwrap();
+    let mut total = [settler.settle_suspect().await.unwrap().unwrap(), settler.settle_suspect().await.unwrap().unwrap()];
+    total.sort_by_key(|report| report.parked);
+    assert_eq!(total, [Report { settled: 1, ..Report::default() }, Report { parked: 1, ..Report::default() }]);
+    assert_eq!(db.outcome(killer).await, "parked crashes");
+    assert_eq!(db.outcome(harmless).await, "settled");
+    let attempt = sqlx::query_scalar!("select attempt from parked where job_id = $1", killer);
+    assert_eq!(attempt.fetch_one(&db.owner).await.unwrap(), 4);
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_clean_end_leaves_no_suspects_and_a_pause_is_survived() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 2]).await;
+    let clean = Run::begin(db.worker.clone(), LANE, "clean".to_owned()).await.unwrap();
+    clean.note_holding(&ids).await.unwrap();
+    let clean_id = clean.id();
+    clean.end().await.unwrap();
+    let mut paused = dead_worker(&db, &ids).await;
+    let before = paused.id();
+    let mut other = Run::begin(db.worker.clone(), LANE, "other".to_owned()).await.unwrap();
+    let mut elsewhere = Run::begin(db.worker.clone(), "notify", "elsewhere".to_owned()).await.unwrap();
+    assert!(elsewhere.beat().await.unwrap().is_empty(), "another lane does not care");
+    assert_eq!(end_of(&db, before).await, "alive", "nor does it judge");
+    assert_eq!(other.beat().await.unwrap(), ids);
+    assert_eq!(end_of(&db, clean_id).await, "clean");
+    // It wakes up, finds itself declared dead and goes on under another number.
+    assert_eq!(paused.beat().await.unwrap(), ids);
+    assert_ne!(paused.id(), before);
+    assert_eq!(end_of(&db, paused.id()).await, "alive");
+    db.drain().await;
+    assert!(other.beat().await.unwrap().is_empty());
+}
+
+/// A claim starts where the last one ended; an empty one starts anew, and so does one that is
+/// more than a second later.
+#[tokio::test]
+async fn what_lies_behind_the_cursor_is_found() {
+    let db = Db::new().await;
+    let [first, behind, ahead] = db.ask_all(&vec![register(None); 3]).await.try_into().unwrap();
+    db.sql(&format!("update outbox set run_at = run_at - interval '1 minute' where job_id in ({first}, {behind})")).await;
+    let settler = db.settler_on(db.worker.clone(), 1).await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    assert_eq!(batch.ids(), [first]);
+    settler.settle(batch).await.unwrap();
+    db.sql(&format!("update outbox set run_at = run_at - interval '1 hour' where job_id = {behind}")).await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    // Usually the cursor's second is not over; where it is, the one behind comes first.
+    let then = batch.ids();
+    settler.settle(batch).await.unwrap();
+    let mut rest = vec![behind, ahead];
+    rest.retain(|id| !then.contains(id));
+    let left = until_claimed(&settler).await;
+    assert_eq!(left, rest);
+    assert_eq!(db.queue_text().await, "");
+}
+
+/// Claims, through one empty claim at most, and settles. What it was.
+async fn until_claimed(settler: &Settler) -> Vec<i64> {
+    for _ in 0..2 {
+        if let Some(batch) = settler.claim().await.unwrap() {
+            let ids = batch.ids();
+            settler.settle(batch).await.unwrap();
+            return ids;
+        }
+    }
+    Vec::new()
+}
+
+/// Longer than any test may take, so that only a nudge can end the waiting.
+const NEVER: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_nudge_wakes_its_lane_and_no_other() {
+    let db = Db::new().await;
+    let mut ears = Ears::new(db.worker.clone(), LANE, NEVER);
+    ears.listen().await;
+    nudge(&db.api, "notify").await.unwrap();
+    nudge(&db.api, LANE).await.unwrap();
+    nudge(&db.api, LANE).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), ears.wait()).await.unwrap();
+}
+
+/// `scenario lost_notify`: the listening connection dies, or never was; polling goes on.
+#[tokio::test]
+async fn a_worker_that_has_gone_deaf_polls() {
+    let db = Db::new().await;
+    let poll = Duration::from_millis(40);
+    let mut ears = Ears::new(db.worker.clone(), LANE, poll);
+    for heard in [false, true] {
+        if heard {
+            ears.listen().await;
+            let killed = sqlx::query_scalar!(
+                r#"select count(pg_terminate_backend(pid)) as "n!" from pg_stat_activity
+                where datname = current_database() and query ilike 'listen %'"#
+            );
+            assert_eq!(killed.fetch_one(&db.owner).await.unwrap(), 1);
+        }
+        for _ in 0..5 {
+            let began = Instant::now();
+            tokio::time::timeout(Duration::from_secs(30), ears.wait()).await.unwrap();
+            assert!(began.elapsed() < Duration::from_secs(10));
+        }
+    }
+    // It has found its ears again: a nudge ends a wait that would not end by itself.
+    let mut ears = Ears::new(db.worker.clone(), LANE, NEVER);
+    ears.listen().await;
+    db.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen %' and pid <> pg_backend_pid()").await;
+    let mut woken = false;
+    until("a nudge is heard after the connection was lost", async || {
+        nudge(&db.api, LANE).await.unwrap();
+        woken = woken || tokio::time::timeout(Duration::from_millis(20), ears.wait()).await.is_ok();
+        woken
+    })
+    .await;
+}

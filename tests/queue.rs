@@ -1,0 +1,230 @@
+//! The queue when things go wrong: a poisonous job, bad weather, a worker that dies.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use outbox::{Trouble, trouble};
+use settlement::Report;
+
+use crate::harness::{Db, Statements, ask_of, lock, mark_paid, payment, refund, register, release, until};
+
+const LANE: &str = settlement::Settler::LANE;
+
+/// Lets the registration of one person fail with an SQLSTATE, whenever it is tried.
+async fn make_fail(db: &Db, job: i64, code: &str) {
+    db.sql(&format!(
+        "create or replace function fail() returns trigger language plpgsql as
+            $$ begin raise exception 'made to fail' using errcode = '{code}'; end $$;
+        create trigger fail_{job} before insert on app_user for each row when (new.id = {job}) execute function fail()"
+    ))
+    .await;
+}
+
+/// `scenario poison_neighbour`: one bad job among 500.
+#[tokio::test]
+async fn one_poisonous_job_is_parked_and_its_neighbours_settle() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 500]).await;
+    let poisonous = ids[321];
+    make_fail(&db, poisonous, "23514").await;
+    db.sql(&format!("update outbox set attempt = 7 where job_id = {poisonous}")).await;
+    let settler = db.settler().await;
+    let report = settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap();
+    assert_eq!(report, Report { settled: 499, parked: 1, ..Report::default() });
+    assert_eq!(db.queue_text().await, "");
+    let parked = sqlx::query!("select job_id, reason, detail, attempt, lane, subject from parked")
+        .fetch_all(&db.owner)
+        .await
+        .unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!((parked[0].job_id, parked[0].reason.as_str(), parked[0].lane.as_str()), (poisonous, "poison", LANE));
+    assert_eq!((parked[0].attempt, parked[0].subject), (7, poisonous), "the fence and the subject go with it");
+    assert!(parked[0].detail.contains("made to fail"), "{}", parked[0].detail);
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn several_poisonous_jobs_are_each_found() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 40]).await;
+    for place in [0, 7, 8, 39] {
+        make_fail(&db, ids[place], "22003").await;
+    }
+    assert_eq!(db.drain().await, Report { settled: 36, parked: 4, ..Report::default() });
+    for place in [0, 7, 8, 39] {
+        assert_eq!(db.outcome(ids[place]).await, "parked poison");
+    }
+    db.verified().await;
+}
+
+/// What was recorded by a newer release, or by hand. Its neighbours are not even tried again.
+#[tokio::test]
+async fn a_payload_that_cannot_be_read_is_parked() {
+    let db = Db::new().await;
+    let mut ids = Vec::new();
+    for (kind, payload) in
+        [("user-register", r#"{"surprise":1}"#), ("user-register", "[]"), ("user-register", r#"{"referrer_id":7}"#), ("unheard-of", "{}")]
+    {
+        let mut ask = ask_of(&format!("{kind} {payload}"), &register(None));
+        ask.kind = kind;
+        ask.payload = payload.to_owned();
+        let mut tx = db.owner.begin().await.unwrap();
+        ids.push(outbox::enqueue(&mut tx, &[ask]).await.unwrap()[0].job_id());
+        tx.commit().await.unwrap();
+    }
+    let neighbour = db.ask(register(None)).await;
+    assert_eq!(db.drain().await, Report { settled: 1, parked: 4, ..Report::default() });
+    assert_eq!(db.outcome(neighbour).await, "settled");
+    for id in ids {
+        assert_eq!(db.outcome(id).await, "parked unreadable");
+    }
+    db.verified().await;
+}
+
+/// RULES 7: a minute without Postgres must not park the backlog.
+#[tokio::test]
+async fn weather_blames_no_job_and_counts_no_attempt() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 20]).await;
+    for code in ["40001", "40P01", "53200", "55P03", "57014", "57P01", "58030", "XX000"] {
+        make_fail(&db, ids[3], code).await;
+        let settler = db.settler().await;
+        let error = settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap_err();
+        assert_eq!(trouble(&error), Trouble::Weather, "{code}");
+        db.sql(&format!("drop trigger fail_{} on app_user", ids[3])).await;
+        let kept = sqlx::query!(
+            r#"select count(*) as "queued!", max(attempt) as "attempt!", (select count(*) from parked) as "parked!",
+                (select count(*) from app_user) as "people!" from outbox"#
+        )
+        .fetch_one(&db.owner)
+        .await
+        .unwrap();
+        assert_eq!((kept.queued, kept.attempt, kept.parked, kept.people), (20, 0, 0, 0), "{code}");
+    }
+    assert_eq!(db.drain().await.settled, 20);
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_killed_in_the_middle_loses_nothing() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 20]).await;
+    let settler = db.settler().await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    let killed = sqlx::query_scalar!(
+        r#"
+        select count(pg_terminate_backend(pid)) as "n!" from pg_stat_activity
+        where datname = current_database() and usename = 'holdfast_worker' and state = 'idle in transaction'
+        "#
+    );
+    assert_eq!(killed.fetch_one(&db.owner).await.unwrap(), 1);
+    let error = settler.settle(batch).await.unwrap_err();
+    assert_eq!(trouble(&error), Trouble::Weather, "{error}");
+    assert!(ids.iter().all(|id| *id > 0));
+    // The locks go when the server has noticed.
+    let kept = async || {
+        sqlx::query_scalar!(r#"select count(*) as "n!" from (select from outbox where attempt = 0 for update skip locked) f"#)
+            .fetch_one(&db.owner)
+            .await
+            .unwrap()
+    };
+    until("the jobs are free", async || kept().await == 20).await;
+    // The same worker goes on, on a new connection.
+    assert_eq!(db.drain_with(&settler).await, Report { settled: 20, ..Report::default() });
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_job_in_one_workers_hands_is_in_no_others() {
+    let db = Db::new().await;
+    db.ask_all(&vec![register(None); 10]).await;
+    let (one, two) = (db.settler_on(db.worker.clone(), 6).await, db.settler_on(db.worker.clone(), 6).await);
+    let first = one.claim().await.unwrap().unwrap();
+    let second = two.claim().await.unwrap().unwrap();
+    assert_eq!((first.len(), second.len()), (6, 4));
+    assert!(first.ids().iter().all(|id| !second.ids().contains(id)));
+    assert!(two.claim().await.unwrap().is_none());
+    // A batch that is dropped is free again, and nothing of it has happened.
+    drop(first);
+    assert_eq!(two.settle(second).await.unwrap().settled, 4);
+    until("the dropped batch is due again", async || db.drain_due(&two).await.settled == 6).await;
+    db.verified().await;
+}
+
+/// How many statements it takes is the same whatever the size of the batch.
+#[tokio::test]
+async fn a_batch_of_five_hundred_takes_the_statements_of_one() {
+    let mut counts = Vec::new();
+    for size in [1_usize, 80] {
+        let db = Db::new().await;
+        let [seller, buyer] = db.people().await;
+        db.fund(seller, "btc", "0.9").await;
+        let locks = |n: usize| vec![lock(seller, buyer, "btc", "0.0001"); n];
+        let trades = db.ask_all(&locks(3 * size)).await;
+        db.drain().await;
+        for trade in &trades[..size] {
+            db.ask(mark_paid(*trade, buyer)).await;
+        }
+        db.drain().await;
+        let (paid, open) = trades.split_at(size);
+        let (to_mark, to_refund) = open.split_at(size);
+        let mut jobs = locks(size);
+        jobs.extend(vec![register(Some(seller)); size]);
+        jobs.extend(paid.iter().map(|trade| release(*trade, seller)));
+        jobs.extend(to_mark.iter().map(|trade| mark_paid(*trade, buyer)));
+        jobs.extend(to_refund.iter().map(|trade| refund(*trade, buyer)));
+        let asked = jobs.len() + size;
+        for _ in 0..size {
+            db.callback(&payment(buyer, "btc", "0.0001")).await;
+        }
+        let settler = db.settler().await;
+        let statements = Statements::watch();
+        db.ask_all(&jobs).await;
+        let to_enqueue = statements.since();
+        let batch = settler.claim().await.unwrap().unwrap();
+        assert_eq!(batch.len(), asked);
+        let to_claim = statements.since();
+        let report = settler.settle(batch).await.unwrap();
+        counts.push((to_enqueue, to_claim, statements.since()));
+        assert_eq!(report, Report { settled: asked.try_into().unwrap(), ..Report::default() });
+        db.verified().await;
+    }
+    assert_eq!(counts[0], counts[1]);
+    expect![[r#"
+        (
+            2,
+            2,
+            19,
+        )
+    "#]].assert_debug_eq(&counts[0]);
+}
+
+/// A job is never at an earlier attempt than it was, wherever it goes.
+#[tokio::test]
+async fn the_fence_never_restarts() {
+    let db = Db::new().await;
+    let id = db.ask(release(1_000_000, 1)).await;
+    let settler = db.settler().await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(db.drain_due(&settler).await.ended(), 0);
+        let row = sqlx::query!("select attempt, last_error from outbox where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+        seen.push(row.attempt);
+        assert_eq!(row.last_error.as_deref(), Some("the trade's lock has not settled yet"));
+        db.pass("5 seconds").await;
+    }
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+    let mut tx = db.worker.begin().await.unwrap();
+    let leased = outbox::lease(&mut tx, LANE, 1, Duration::from_secs(1), None).await.unwrap();
+    assert_eq!(leased[0].attempt, seen[3] + 1);
+    // Whatever follows from an earlier claim hits no row, and takes its transaction down.
+    let late = outbox::Parked { job_id: id, attempt: seen[3], reason: "late", detail: String::new() };
+    assert!(matches!(outbox::park(&mut tx, &[late]).await, Err(sqlx::Error::RowNotFound)));
+    let late = outbox::Postponed { job_id: id, attempt: seen[3], after: Duration::ZERO, why: "late" };
+    assert!(matches!(outbox::postpone(&mut tx, &[late]).await, Err(sqlx::Error::RowNotFound)));
+    let parked = outbox::Parked { job_id: id, attempt: leased[0].attempt, reason: "asked", detail: "a\0b".to_owned() };
+    outbox::park(&mut tx, &[parked]).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = sqlx::query!("select attempt, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+    assert_eq!((kept.attempt, kept.detail.as_str()), (leased[0].attempt, "a\u{fffd}b"));
+}
