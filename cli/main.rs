@@ -1,1 +1,89 @@
-fn main() {}
+//! `holdfast`: one binary for everything that runs.
+
+mod bare;
+mod client;
+mod config;
+mod database;
+mod failure;
+mod key;
+mod logging;
+mod migrate;
+mod private;
+mod say;
+mod stop;
+mod verify;
+mod web;
+mod worker;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+const EXIT_STATUS: &str = "Exit status:
+  0  fine
+  1  something failed, or verify found a breach
+  2  it cannot start: the call or the configuration is wrong";
+
+/// Moves money for a peer-to-peer exchange: a thin API records jobs, workers settle them
+///
+/// A retry, a crash or a slow provider never moves money twice and never loses it.
+///
+/// Without a command everything runs in one process on a private Postgres whose data stay in
+/// .holdfast/, for trying it out; see also `holdfast demo`. For real work, `holdfast migrate` once,
+/// then any number of `holdfast web` and `holdfast worker`.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_STATUS, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Without a command: address to listen on, such as 127.0.0.1:9000; default 127.0.0.1:8080, or
+    /// a free port if that is taken
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the HTTP API; run any number of them
+    ///
+    /// SIGTERM finishes the requests in flight and exits.
+    Web(web::Arguments),
+    /// Settle what is queued; run any number of them
+    ///
+    /// SIGTERM finishes the batch in hand and exits; SIGKILL at any instruction loses nothing.
+    Worker(worker::Arguments),
+    /// Bring the database's schema up to date; run it before a release starts
+    #[command(after_help = config::help::OWNER)]
+    Migrate,
+    /// Create, revoke and list the keys of the API
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Check the books: exits 0 when clean, 1 on a breach, 2 when it could not look
+    ///
+    /// Reads one snapshot, so it may run beside workers; it is also the gate for a deployment.
+    Verify(verify::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Box::pin(run(arguments)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    logging::start(&config::log()?, "info")?;
+    match arguments.command {
+        None => bare::run(arguments.listen).await,
+        Some(Command::Web(arguments)) => web::run(arguments).await,
+        Some(Command::Worker(arguments)) => worker::run(arguments).await,
+        Some(Command::Migrate) => migrate::run().await,
+        Some(Command::Key(command)) => key::run(command).await,
+        Some(Command::Verify(arguments)) => verify::run(arguments).await,
+    }
+}

@@ -284,11 +284,9 @@ impl Reason {
             | Self::NotTheSeller
             | Self::WrongState
             | Self::DeadlinePassed => true,
-            Self::UserUnknown
-            | Self::ReferrerUnknown
-            | Self::SelfTrade
-            | Self::TradeUnknown
-            | Self::PayloadInvalid => false,
+            Self::UserUnknown | Self::ReferrerUnknown | Self::SelfTrade | Self::TradeUnknown | Self::PayloadInvalid => {
+                false
+            }
         }
     }
 

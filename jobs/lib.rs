@@ -29,7 +29,7 @@ pub use kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Reason, Reject
 pub use lock_escrow::LockEscrow;
 pub use people::{Tier, User};
 pub use refund::Refund;
-pub use registry::{AnyJob, BadPayload, KindInfo, KINDS, kind_info};
+pub use registry::{AnyJob, BadPayload, KINDS, KindInfo, kind_info};
 pub use release::Release;
 pub use rows::{Changed, Rows};
 pub use terms::{AssetTerms, Assets};

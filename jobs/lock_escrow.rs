@@ -32,9 +32,8 @@ pub struct LockEscrow {
 
 impl LockEscrow {
     fn read<'a>(&self, assets: &'a Assets) -> Result<(&'a AssetTerms, Amount), Invalid> {
-        let terms = assets
-            .by_code(&self.asset)
-            .ok_or_else(|| Invalid::new("asset", "asset_unknown", "no such asset"))?;
+        let terms =
+            assets.by_code(&self.asset).ok_or_else(|| Invalid::new("asset", "asset_unknown", "no such asset"))?;
         let amount = terms.asset.parse(&self.amount).map_err(|error| Invalid::amount("amount", error))?;
         if amount.is_zero() {
             return Err(Invalid::new("amount", "amount_zero", "the amount is zero"));

@@ -108,4 +108,3 @@ fn pay_out(desk: &mut Desk, job: &Job, trade: &Trade) -> Result<(Amount, Amount)
 fn not_yet_loaded() -> Verdict {
     Verdict::Later { after: std::time::Duration::ZERO, why: "the trade was opened in the same batch" }
 }
-

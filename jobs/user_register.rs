@@ -46,12 +46,7 @@ impl Decide for UserRegister {
         {
             return Reason::ReferrerUnknown.into();
         }
-        let user = User {
-            referrer: self.referrer_id,
-            tier: Tier::Standard,
-            frozen: false,
-            registered_at: desk.now,
-        };
+        let user = User { referrer: self.referrer_id, tier: Tier::Standard, frozen: false, registered_at: desk.now };
         if desk.users.insert(id, user) {
             Verdict::SETTLED
         } else {

@@ -58,6 +58,8 @@ create table outbox (
     autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 1000000000
 );
 create index outbox_due on outbox (lane, run_at, job_id);
+-- Who is about to refuse a job, or to expire its subject, looks for what was received earlier.
+create index outbox_subject on outbox (subject, job_id);
 comment on table outbox is 'The jobs still to be done. A row goes in the commit that makes its effects durable';
 comment on column outbox.job_id is 'The job';
 comment on column outbox.lane is 'Which class of workers may claim it';

@@ -1,6 +1,5 @@
 use sha2::{Digest, Sha256};
 
-
 /// One job to be recorded.
 #[derive(Clone, Debug)]
 pub struct Ask {

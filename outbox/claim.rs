@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 
-
 /// A due job whose outbox row the current transaction has locked.
 #[derive(Clone, Debug)]
 pub struct Claimed {

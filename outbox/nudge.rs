@@ -4,7 +4,6 @@ use rand::RngExt;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 
-
 /// The channel of a lane.
 fn channel(lane: &str) -> String {
     format!("holdfast_{lane}")

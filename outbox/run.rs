@@ -50,9 +50,10 @@ impl Run {
     /// # Errors
     /// Any error of the database.
     pub async fn beat(&self) -> Result<Suspects, sqlx::Error> {
-        let alive = sqlx::query!("update worker_run set beat_at = clock() where id = $1 and end_kind is null", self.id())
-            .execute(&self.pool)
-            .await?;
+        let alive =
+            sqlx::query!("update worker_run set beat_at = clock() where id = $1 and end_kind is null", self.id())
+                .execute(&self.pool)
+                .await?;
         if alive.rows_affected() == 0 {
             self.id.store(insert(&self.pool, self.lane, &self.name).await?, Ordering::Relaxed);
         }

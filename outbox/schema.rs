@@ -54,7 +54,10 @@ pub async fn migrate(owner: &PgPool) -> Result<(), MigrateError> {
 }
 
 fn is_race(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "23505" || code == "42P07")
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "23505" || code == "42P07")
 }
 
 /// Checks that this binary may run against the schema, waiting for a migration that may be under

@@ -2,12 +2,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Desk, Job, PrincipalId, Rejection, Verdict};
+use jobs::{AnyJob, Desk, Job, PrincipalId, Verdict};
 use ledger::JobId;
-use outbox::{Claimed, Cursor, Ended, Parked, Postponed, Trouble};
-use rustc_hash::FxHashSet;
+use outbox::{Claimed, Cursor, Parked, Trouble};
+use rustc_hash::FxHashMap;
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use crate::decisions::Decisions;
 use crate::load::load;
 use crate::settler::Settler;
 use crate::store::store;
@@ -80,15 +81,6 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
-}
-
-/// What the verdicts of a batch amount to.
-#[derive(Debug, Default)]
-struct Decisions {
-    ended: Vec<Ended>,
-    postponed: Vec<Postponed>,
-    parked: Vec<Parked>,
-    report: Report,
 }
 
 impl Settler {
@@ -211,29 +203,40 @@ impl Settler {
         }
     }
 
-    /// Settles a batch in its transaction. If that does not commit, accounts that it made do not
-    /// exist, so what is known of accounts is forgotten.
+    /// Settles a batch in its transaction. If that does not commit, it is rolled back before anything
+    /// else is tried, since until then its rows stay locked; and what is known of accounts is
+    /// forgotten, since those that it made do not exist.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
-        let result = self.settle_once(batch).await;
+        let Batch { mut tx, claimed } = batch;
+        let settled = self.settle_within(&mut tx, claimed).await;
+        let result = match settled {
+            Ok(report) => tx.commit().await.map(|()| report).map_err(Failure::Database),
+            Err(failure) => {
+                if let Err(error) = tx.rollback().await {
+                    tracing::debug!(%error, "the rollback failed; the connection is closed instead");
+                }
+                Err(failure)
+            }
+        };
         if result.is_err() {
             self.remember().known.clear();
         }
         result
     }
 
-    /// Load → decide → store → complete → commit.
-    async fn settle_once(&self, batch: Batch) -> Result<Report, Failure> {
-        let Batch { mut tx, claimed } = batch;
-        let now = outbox::clock(&mut tx).await?;
+    /// Load → decide → store → complete.
+    async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Report, Failure> {
+        let now = outbox::clock(&mut *db).await?;
         let mut decisions = Decisions::default();
+        let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
         let jobs = read(claimed, &mut decisions);
-        let desk = self.load_desk(&mut tx, now, &jobs).await?;
+        let desk = self.load_desk(&mut *db, now, &jobs).await?;
         let desk = decide(desk, &jobs, &mut decisions)?;
-        store(&mut tx, &desk).await?;
-        outbox::complete(&mut tx, &decisions.ended).await?;
-        outbox::postpone(&mut tx, &decisions.postponed).await?;
-        outbox::park(&mut tx, &decisions.parked).await?;
-        tx.commit().await?;
+        decisions.let_wait(&outbox::overtaken(&mut *db, &decisions.refused(), &ids).await?);
+        store(&mut *db, &desk).await?;
+        outbox::complete(&mut *db, &decisions.ended).await?;
+        outbox::postpone(&mut *db, &decisions.postponed).await?;
+        outbox::park(db, &decisions.parked).await?;
         Ok(decisions.report)
     }
 
@@ -308,11 +311,13 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> 
 /// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
 fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> Result<Desk, Failure> {
     // What was received after a job that has to wait, and is about the same thing, waits as well.
-    let mut waiting = FxHashSet::default();
+    // It comes back at the same time, so that the two are decided in their order again.
+    let mut waiting = FxHashMap::default();
     for (job, kind) in jobs {
         let subject = kind.subject();
-        if subject.is_some_and(|subject| waiting.contains(&subject)) {
-            decisions.note(job, Verdict::Later { after: Duration::ZERO, why: "an earlier job of its subject waits" });
+        if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
+            let why = "an earlier job of its subject waits";
+            decisions.note(job, subject, Verdict::Later { after, why });
             continue;
         }
         let mark = desk.mark();
@@ -328,10 +333,10 @@ fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> 
         if !matches!(verdict, Verdict::Settled(_)) {
             desk.undo(mark);
         }
-        if matches!(verdict, Verdict::Later { .. }) {
-            waiting.extend(subject);
+        if let Verdict::Later { after, .. } = verdict {
+            waiting.extend(subject.map(|subject| (subject, after)));
         }
-        decisions.note(job, verdict);
+        decisions.note(job, subject, verdict);
     }
     Ok(desk)
 }
@@ -342,32 +347,4 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
-}
-
-impl Decisions {
-    fn note(&mut self, job: &Job, verdict: Verdict) {
-        let job_id = job.id.0;
-        let attempts = job.attempt.saturating_add(1);
-        match verdict {
-            Verdict::Settled(settlement) => {
-                self.report.settled = self.report.settled.saturating_add(1);
-                let result = settlement.result.map(|result| result.to_string());
-                self.ended.push(Ended { job_id, status: "settled", reason: None, result, attempts });
-            }
-            Verdict::Rejected(Rejection { reason, found }) => {
-                self.report.rejected = self.report.rejected.saturating_add(1);
-                let result = found.map(|state| format!(r#"{{"state":"{}"}}"#, state.as_str()));
-                self.ended.push(Ended { job_id, status: "rejected", reason: Some(reason.code()), result, attempts });
-            }
-            Verdict::Later { after, why } => {
-                self.report.postponed = self.report.postponed.saturating_add(1);
-                self.postponed.push(Postponed { job_id, attempt: job.attempt, after, why });
-            }
-            Verdict::Park(parking) => {
-                self.report.parked = self.report.parked.saturating_add(1);
-                tracing::error!(job_id, reason = parking.reason, detail = parking.detail, "job parked");
-                self.parked.push(Parked { job_id, attempt: job.attempt, reason: parking.reason, detail: parking.detail });
-            }
-        }
-    }
 }

@@ -276,22 +276,22 @@ async fn what_a_clawback_lacks_is_owed_and_repaid_first() {
     db.fund(user, "btc", "0.25").await;
     assert_eq!(db.owed(user, "btc").await, "0.00000000");
     expect![[r#"
-          3 deposit            world btc        v1     -0.50000000 ->    -0.50000000 held 0.00000000
-          3                    1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
-          4 open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
-          5 clawback           1 btc            v3     -0.30000000 ->     0.20000000 held 0.20000000
-          5                    world btc        v2      0.30000000 ->    -0.20000000 held 0.00000000
-          5 clawback_shortfall 1 owes btc       v1     -0.20000000 ->    -0.20000000 held 0.00000000
-          5                    world btc        v3      0.20000000 ->     0.00000000 held 0.00000000
-          7 deposit            world btc        v4     -0.05000000 ->    -0.05000000 held 0.00000000
-          7                    1 btc            v4      0.05000000 ->     0.25000000 held 0.20000000
-          7 receivable_repay   1 btc            v5     -0.05000000 ->     0.20000000 held 0.20000000
-          7                    1 owes btc       v2      0.05000000 ->    -0.15000000 held 0.00000000
-          8 close hold 4       1 btc            v6     -0.20000000 ->     0.20000000 held 0.00000000
-          9 deposit            world btc        v5     -0.25000000 ->    -0.30000000 held 0.00000000
-          9                    1 btc            v7      0.25000000 ->     0.45000000 held 0.00000000
-          9 receivable_repay   1 btc            v8     -0.15000000 ->     0.30000000 held 0.00000000
-          9                    1 owes btc       v3      0.15000000 ->     0.00000000 held 0.00000000
+        3   deposit            world btc        v1     -0.50000000 ->    -0.50000000 held 0.00000000
+        3                      1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
+        4   open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
+        5   clawback           1 btc            v3     -0.30000000 ->     0.20000000 held 0.20000000
+        5                      world btc        v2      0.30000000 ->    -0.20000000 held 0.00000000
+        5   clawback_shortfall 1 owes btc       v1     -0.20000000 ->    -0.20000000 held 0.00000000
+        5                      world btc        v3      0.20000000 ->     0.00000000 held 0.00000000
+        7   deposit            world btc        v4     -0.05000000 ->    -0.05000000 held 0.00000000
+        7                      1 btc            v4      0.05000000 ->     0.25000000 held 0.20000000
+        7   receivable_repay   1 btc            v5     -0.05000000 ->     0.20000000 held 0.20000000
+        7                      1 owes btc       v2      0.05000000 ->    -0.15000000 held 0.00000000
+        8   close hold 4       1 btc            v6     -0.20000000 ->     0.20000000 held 0.00000000
+        9   deposit            world btc        v5     -0.25000000 ->    -0.30000000 held 0.00000000
+        9                      1 btc            v7      0.25000000 ->     0.45000000 held 0.00000000
+        9   receivable_repay   1 btc            v8     -0.15000000 ->     0.30000000 held 0.00000000
+        9                      1 owes btc       v3      0.15000000 ->     0.00000000 held 0.00000000
     "#]].assert_eq(&db.ledger_text().await);
     db.verified().await;
 }

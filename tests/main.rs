@@ -13,8 +13,10 @@
 mod deaths;
 mod deposits;
 mod enqueue;
+mod guards;
 mod harness;
 mod queue;
 mod races;
 mod replay;
+mod rights;
 mod trades;

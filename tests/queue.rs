@@ -63,7 +63,7 @@ async fn a_payload_that_cannot_be_read_is_parked() {
     let db = Db::new().await;
     let mut ids = Vec::new();
     for (kind, payload) in
-        [("user-register", r#"{"surprise":1}"#), ("user-register", "[]"), ("user-register", r#"{"referrer_id":7}"#), ("unheard-of", "{}")]
+        [("user-register", r#"{"surprise":1}"#), ("user-register", "7"), ("user-register", r#"{"referrer_id":7}"#), ("unheard-of", "{}")]
     {
         let mut ask = ask_of(&format!("{kind} {payload}"), &register(None));
         ask.kind = kind;

@@ -127,10 +127,10 @@ async fn a_refused_lock_leaves_its_neighbours_in_the_batch_alone() {
     "#]]
     .assert_eq(&text);
     expect![[r#"
-          3 deposit            world btc        v1     -0.50000000 ->    -0.50000000 held 0.00000000
-          3                    1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
-          4 open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
-          6 open hold 6        1 btc            v3      0.30000000 ->     0.50000000 held 0.50000000
+        3   deposit            world btc        v1     -0.50000000 ->    -0.50000000 held 0.00000000
+        3                      1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
+        4   open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
+        6   open hold 6        1 btc            v3      0.30000000 ->     0.50000000 held 0.50000000
     "#]].assert_eq(&db.ledger_text().await);
     db.verified().await;
 }
@@ -239,7 +239,7 @@ async fn what_overtakes_its_lock_waits_for_it() {
     expect![[r#"
         4 lock-escrow attempt 0
         5 trade-event attempt 1 the trade's lock has not settled yet
-        6 release attempt 1 the trade's lock has not settled yet
+        6 release attempt 1 an earlier job of its subject waits
     "#]].assert_eq(&db.queue_text().await);
 
     slow.settle(held).await.unwrap();
@@ -258,7 +258,7 @@ async fn what_waits_for_a_trade_that_never_comes_is_rejected_in_the_end() {
     let db = Db::new().await;
     let [seller, buyer] = db.people().await;
     let never = 1_000_000;
-    let jobs = [mark_paid(never, buyer), release(never, seller), refund(never, buyer)];
+    let jobs = [mark_paid(never, buyer), release(never + 1, seller), refund(never + 2, buyer)];
     let ids = db.ask_all(&jobs).await;
     let settler = db.settler().await;
     assert_eq!(db.drain_due(&settler).await.postponed, 3);

@@ -46,11 +46,7 @@ impl Backend for Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: &WorkerContext,
-    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
         let feed = &self.feed;
         let next = self.next.0.get_or_insert_with(|| Arc::clone(feed).next().boxed());
         next.poll_unpin(cx).map(|work| {

@@ -104,9 +104,7 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[Account
             stripe: row.stripe,
         };
         let id = AccountId::new(row.id).ok_or_else(|| corrupt("account.id"))?;
-        desk.book
-            .load_account(Account { id, key, version, balance })
-            .map_err(|error| corrupt(error.to_string()))?;
+        desk.book.load_account(Account { id, key, version, balance }).map_err(|error| corrupt(error.to_string()))?;
     }
     Ok(())
 }

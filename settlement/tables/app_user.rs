@@ -9,12 +9,10 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
     if ids.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query!(
-        "select id, referrer_id, tier, frozen, registered_at from app_user where id = any ($1)",
-        ids,
-    )
-    .fetch_all(db)
-    .await?;
+    let rows =
+        sqlx::query!("select id, referrer_id, tier, frozen, registered_at from app_user where id = any ($1)", ids,)
+            .fetch_all(db)
+            .await?;
     for row in rows {
         let user = User {
             referrer: row.referrer_id.map(UserId),

@@ -10,8 +10,12 @@ use crate::tables::{all_hit, corrupt};
 
 /// Locks the deposits that the callbacks on the desk speak of, in the order of their keys.
 pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk) -> Result<(), sqlx::Error> {
-    let mut payments: Vec<&str> =
-        desk.inbox.values().filter_map(|fact| fact.as_ref().ok()).map(|fact| fact.payment.payment_id.as_str()).collect();
+    let mut payments: Vec<&str> = desk
+        .inbox
+        .values()
+        .filter_map(|fact| fact.as_ref().ok())
+        .map(|fact| fact.payment.payment_id.as_str())
+        .collect();
     payments.sort_unstable();
     payments.dedup();
     if payments.is_empty() {

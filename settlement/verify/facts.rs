@@ -48,7 +48,7 @@ async fn deposit_jobs_have_callbacks(db: &mut PgConnection) -> Result<Check, Err
         from job j
         join outcome o on o.job_id = j.id and o.status = 'settled'
         left join request r on r.job_id = j.id
-        left join ipn_inbox i on i.id::text = j.payload ->> 'inbox_id'
+        left join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
         where j.kind = 'deposit-credit'
             and (j.submitted_by <> 2 or i.fact_key is null or r.key <> i.fact_key)
         order by j.id
@@ -63,19 +63,20 @@ async fn paid_facts_are_accounted_for(db: &mut PgConnection) -> Result<Check, Er
         "paid-facts-are-accounted-for",
         "Every payment that a settled deposit-credit was told of is a deposit, and if paid it is credited or lies with a person.",
         r#"
-        select format('job %s, told that payment %s is %s: deposit %s', f.job_id, f.fact[1], f.fact[2],
+        select format('job %s, told that payment %s is %s: deposit %s', f.job_id, f.payment_id, f.status,
                 coalesce(d.state, 'none')) as "row!",
             count(*) over () as "total!"
         from (
-            select j.id as job_id, regexp_match(i.fact_key, '^[0-9]+:([0-9]+),[0-9]+:([a-z_]+),') as fact
+            select j.id as job_id, split_part(split_part(i.fact_key, ',', 1), ':', 2) as payment_id,
+                split_part(split_part(i.fact_key, ',', 2), ':', 2) as status
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
-            join ipn_inbox i on i.id::text = j.payload ->> 'inbox_id'
+            join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
             where j.kind = 'deposit-credit' and i.fact_key is not null
         ) f
-        left join deposit d on d.provider = 'nowpayments' and d.payment_id = f.fact[1]
+        left join deposit d on d.provider = 'nowpayments' and d.payment_id = f.payment_id
         where d.payment_id is null
-            or (f.fact[2] in ('finished', 'partially_paid') and d.credited is null
+            or (f.status in ('finished', 'partially_paid') and d.credited is null
                 and d.state not in ('review', 'refunded', 'rejected'))
         order by f.job_id
         limit 20
@@ -101,16 +102,19 @@ async fn credits_are_what_was_signed(db: &mut PgConnection) -> Result<Check, Err
         ) c
         join asset s on s.id = c.asset
         join job j on j.id = c.job_id
-        join ipn_inbox i on i.id::text = j.payload ->> 'inbox_id'
-        left join lateral regexp_match(i.fact_key,
-            '^[0-9]+:([0-9]+),[0-9]+:([a-z_]+),(?:-|[0-9]+:([0-9]{1,60}(?:[.][0-9]{1,60})?)),(?:-|[0-9]+:([a-z0-9]+)),')
-            as read (fact) on true
-        where read.fact is null or read.fact[1] <> c.payment_id
+        join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
+        cross join lateral (
+            select split_part(split_part(i.fact_key, ',', 1), ':', 2) as payment_id,
+                split_part(split_part(i.fact_key, ',', 2), ':', 2) as status,
+                split_part(split_part(i.fact_key, ',', 3), ':', 2) as amount,
+                split_part(split_part(i.fact_key, ',', 4), ':', 2) as currency
+        ) f
+        where f.payment_id is distinct from c.payment_id
             or case c.did
-                when 'credited' then read.fact[2] not in ('finished', 'partially_paid')
-                    or read.fact[4] is distinct from s.code
-                    or floor(read.fact[3]::numeric * 10::numeric ^ s.scale) is distinct from c.credited
-                else read.fact[2] <> 'refunded'
+                when 'credited' then f.status not in ('finished', 'partially_paid') or f.currency <> s.code
+                    or c.credited is distinct from case when f.amount ~ '^[0-9]+([.][0-9]+)?$' and length(f.amount) < 80
+                        then floor(f.amount::numeric * 10::numeric ^ s.scale) end
+                else f.status <> 'refunded'
             end
         order by c.payment_id, c.did
         limit 20
@@ -131,7 +135,8 @@ async fn credits_are_what_is_written(db: &mut PgConnection) -> Result<Check, Err
         join asset s on s.id = d.asset
         where d.credited is not null
             and (d.outcome_currency is distinct from s.code
-                or d.credited is distinct from case when d.outcome_text ~ '^[0-9]{1,60}([.][0-9]{1,60})?$'
+                or d.credited is distinct from case
+                    when d.outcome_text ~ '^[0-9]+([.][0-9]+)?$' and length(d.outcome_text) < 80
                     then floor(d.outcome_text::numeric * 10::numeric ^ s.scale) end)
         order by d.payment_id
         limit 20

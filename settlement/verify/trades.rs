@@ -42,7 +42,8 @@ async fn trades_come_from_locks(db: &mut PgConnection) -> Result<Check, Error> {
             or t.seller_id::text is distinct from l.seller or t.buyer_id::text is distinct from l.buyer
             or s.code is distinct from l.asset or t.maker is distinct from l.maker
             or t.amount is distinct from
-                case when l.amount ~ '^[0-9]{1,40}([.][0-9]{1,40})?$' then l.amount::numeric * 10::numeric ^ s.scale end
+                case when l.amount ~ '^[0-9]+([.][0-9]+)?$' and length(l.amount) < 80
+                    then l.amount::numeric * 10::numeric ^ s.scale end
         order by coalesce(t.id, l.id)
         limit 20
         "#

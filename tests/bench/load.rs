@@ -15,6 +15,8 @@ use crate::server::Server;
 pub(crate) const IPN_SECRET: &str = "money-day-secret";
 /// Jobs recorded in one statement.
 const CHUNK: usize = 1_000;
+/// How many trades are opened before the first of them is followed up: some 5,000 jobs.
+const FOLLOW_AFTER: usize = 1_100;
 /// Codes and the text of one deposit.
 const ASSETS: [(&str, &str); 5] =
     [("usdttrc20", "125.5"), ("btc", "0.0025"), ("trx", "950.25"), ("ltc", "1.75"), ("xrp", "88.125")];
@@ -105,8 +107,8 @@ pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
     Ok(people)
 }
 
-/// Queues a round of the load; returns how many jobs it has. Followers of a trade are queued a
-/// thousand jobs after what they follow, as they would come in the course of a day.
+/// Queues a round of the load; returns how many jobs it has. What follows on a trade is queued
+/// thousands of jobs later, as it would come in the course of a day.
 pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize) -> Result<usize> {
     let mut rng = rand::rngs::StdRng::seed_from_u64(u64::try_from(round)?);
     let (mut locked, mut paid) = (VecDeque::new(), VecDeque::new());
@@ -135,16 +137,16 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                     AnyJob::LockEscrow(lock)
                 }
                 Share::MarkPaid => {
-                    let Some((trade_id, seller, buyer)) = locked.pop_front() else { continue };
+                    let Some((trade_id, seller, buyer)) = later(&mut locked) else { continue };
                     marked.push((trade_id, seller, buyer));
                     AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id: buyer })
                 }
                 Share::Release => {
-                    let Some((trade_id, user_id, _)) = paid.pop_front() else { continue };
+                    let Some((trade_id, user_id, _)) = later(&mut paid) else { continue };
                     AnyJob::Release(Release { trade_id, user_id })
                 }
                 Share::Refund => {
-                    let Some((trade_id, _, user_id)) = paid.pop_front() else { continue };
+                    let Some((trade_id, _, user_id)) = later(&mut paid) else { continue };
                     AnyJob::Refund(Refund { trade_id, user_id })
                 }
             };
@@ -160,6 +162,11 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
         sqlx::raw_sql(maintenance).execute(&server.owner).await?;
     }
     Ok(queued)
+}
+
+/// The oldest of the trades that wait, if many wait.
+fn later<T>(waiting: &mut VecDeque<T>) -> Option<T> {
+    if waiting.len() > FOLLOW_AFTER { waiting.pop_front() } else { None }
 }
 
 fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {

@@ -15,6 +15,8 @@ pub(super) struct Site {
     pub(super) owner: PgPool,
     /// As the API.
     pub(super) api: PgPool,
+    /// As a worker.
+    pub(super) worker: PgPool,
 }
 
 impl Site {
@@ -22,8 +24,8 @@ impl Site {
         let cluster = Cluster::start(Options::temporary()).await.unwrap();
         let owner = pool(&cluster, "postgres");
         outbox::migrate(&owner).await.unwrap();
-        let api = pool(&cluster, "holdfast_api");
-        Self { cluster, owner, api }
+        let (api, worker) = (pool(&cluster, "holdfast_api"), pool(&cluster, "holdfast_worker"));
+        Self { cluster, owner, api, worker }
     }
 
     /// Where workers connect. A stopped worker loses its transaction after a second here.

@@ -10,9 +10,9 @@ impl Db {
     /// whom, the account's version, the change, and what it left. For snapshots.
     ///
     /// ```text
-    /// 3 deposit     world btc     v1 -1.50000000 -> -1.50000000 held 0.00000000
-    /// 3             1 btc         v1  1.50000000 ->  1.50000000 held 0.00000000
-    /// 4 open hold 4 1 btc         v2  1.00000000 ->  1.50000000 held 1.00000000
+    /// 3   deposit            world btc        v1     -0.50000000 ->    -0.50000000 held 0.00000000
+    /// 3                      1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
+    /// 4   open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
     /// ```
     pub(crate) async fn ledger_text(&self) -> String {
         let rows = sqlx::query!(
@@ -52,7 +52,7 @@ impl Db {
             let (posted, held) = (asset.format_signed(row.posted.0), asset.format_signed(row.held.0));
             writeln!(
                 text,
-                "{:>3} {what:<18} {whose:<16} v{:<2} {change:>14} -> {posted:>14} held {held}",
+                "{:<3} {what:<18} {whose:<16} v{:<2} {change:>14} -> {posted:>14} held {held}",
                 row.job_id, row.version
             )
             .unwrap();

@@ -66,6 +66,20 @@ impl Db {
         run(&self.owner, statements).await
     }
 
+    /// A column of a table that an update may name, whatever else the table has.
+    pub(crate) async fn some_column(&self, table: &str) -> String {
+        sqlx::query_scalar!(
+            r#"
+            select attname::text as "name!" from pg_attribute
+            where attrelid = to_regclass($1) and attnum > 0 and attidentity = '' order by attnum limit 1
+            "#,
+            table,
+        )
+        .fetch_one(&self.owner)
+        .await
+        .unwrap()
+    }
+
     /// Moves `clock()` ahead, such as `2 hours`.
     pub(crate) async fn pass(&self, interval: &str) {
         self.sql(&format!("update clock_shift set shift = shift + interval '{interval}'")).await;
@@ -88,6 +102,8 @@ async fn server() -> &'static Cluster {
             admin.close().await.unwrap();
             let template = lazy_pool(&server.url("postgres", TEMPLATE), 1);
             outbox::migrate(&template).await.unwrap();
+            // The first principal that is not Holdfast's own is SUBMITTER.
+            run(&template, "insert into principal (name) values ('tests'), ('other tests')").await.unwrap();
             template.close().await;
             server
         })

@@ -1,0 +1,234 @@
+//! The configuration: what the environment says. It is read here and nowhere else.
+
+use std::env::VarError;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use providers::nowpayments::Secret;
+
+use crate::failure::Failure;
+
+const DATABASE_URL: &str = "DATABASE_URL";
+const DATABASE_URL_API: &str = "DATABASE_URL_API";
+const DATABASE_URL_WORKER: &str = "DATABASE_URL_WORKER";
+const IPN_SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
+const IPN_SECRET_PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
+const LISTEN: &str = "HOLDFAST_LISTEN";
+const PORT: &str = "PORT";
+const LOG: &str = "HOLDFAST_LOG";
+const LOG_FORMAT: &str = "HOLDFAST_LOG_FORMAT";
+
+/// Everything that names a database or a secret of production. Processes with a database of their
+/// own refuse them and never hand them on.
+pub(crate) const PRODUCTION: [&str; 5] =
+    [DATABASE_URL, DATABASE_URL_API, DATABASE_URL_WORKER, IPN_SECRET, IPN_SECRET_PREVIOUS];
+
+/// Where the API listens unless told otherwise.
+pub(crate) const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// How a process starts another with a configuration of its own.
+pub(crate) const FOR_WEB: Names = Names { database: DATABASE_URL_API, secret: IPN_SECRET };
+/// The same for a worker.
+pub(crate) const FOR_WORKER: Names = Names { database: DATABASE_URL_WORKER, secret: IPN_SECRET };
+
+/// Names of variables that a child process is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    pub(crate) database: &'static str,
+    pub(crate) secret: &'static str,
+}
+
+/// What the help of the commands says about the environment.
+pub(crate) mod help {
+    pub(crate) const OWNER: &str = "Environment:
+  DATABASE_URL  the database, as the owner of its tables (required),
+                such as postgres://holdfast_owner:secret@db.example/holdfast";
+    pub(crate) const WEB: &str = "Environment:
+  DATABASE_URL_API        the database, as a login that has only the role holdfast_api
+                          (required; DATABASE_URL stands in for it), such as
+                          postgres://holdfast_api:secret@db.example/holdfast
+  NOWPAYMENTS_IPN_SECRET  what callbacks are signed with (required unless --without-webhooks)
+  NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
+  HOLDFAST_LISTEN         address to listen on, such as 127.0.0.1:8080
+  PORT                    as process runners set it: listens on 0.0.0.0:$PORT
+  HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
+                          such as info,api=debug
+  HOLDFAST_LOG_FORMAT     text (default) or json";
+    pub(crate) const WORKER: &str = "Environment:
+  DATABASE_URL_WORKER     the database, as a login that has only the role holdfast_worker
+                          (required; DATABASE_URL stands in for it), such as
+                          postgres://holdfast_worker:secret@db.example/holdfast
+  NOWPAYMENTS_IPN_SECRET  the lane ledger verifies callbacks again before it credits them
+                          (required there unless --without-webhooks)
+  NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
+  HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
+                          such as info,settlement=debug
+  HOLDFAST_LOG_FORMAT     text (default) or json";
+}
+
+/// A variable; `None` where it is not set.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn read(name: &str) -> Result<Option<String>, Failure> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Failure::configuration(format!("{name} is not UTF-8 text"))),
+    }
+}
+
+/// A variable that must not be empty where it is set: an empty one is a mistake in a deployment,
+/// and guessing what was meant could start the wrong thing.
+fn read_filled(name: &str) -> Result<Option<String>, Failure> {
+    match read(name)? {
+        Some(value) if value.trim().is_empty() => {
+            Err(Failure::configuration(format!("{name} is set but empty; give it a value or unset it")))
+        }
+        other => Ok(other),
+    }
+}
+
+/// The database as the owner of its tables.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn owner_database() -> Result<String, Failure> {
+    read_filled(DATABASE_URL)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "{DATABASE_URL} is not set, so there is no database to work on; set it to the address of the tables' \
+             owner, such as postgres://holdfast_owner:secret@db.example/holdfast\n  \
+             to try Holdfast without a database, run `holdfast` or `holdfast demo`"
+        ))
+    })
+}
+
+/// The database as the HTTP side connects to it.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn api_database() -> Result<String, Failure> {
+    role_database(DATABASE_URL_API, "holdfast_api")
+}
+
+/// The database as workers connect to it.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn worker_database() -> Result<String, Failure> {
+    role_database(DATABASE_URL_WORKER, "holdfast_worker")
+}
+
+fn role_database(name: &str, role: &str) -> Result<String, Failure> {
+    if let Some(url) = read_filled(name)? {
+        return Ok(url);
+    }
+    read_filled(DATABASE_URL)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "neither {name} nor {DATABASE_URL} is set, so there is no database to work on; set {name} to the address \
+             of a login that has only the role {role}, such as postgres://{role}:secret@db.example/holdfast\n  \
+             to try Holdfast without a database, run `holdfast` or `holdfast demo`"
+        ))
+    })
+}
+
+/// What callbacks are verified with; empty only where that was asked for.
+///
+/// # Errors
+/// A secret is missing or empty, or the flag contradicts the environment.
+pub(crate) fn ipn_secrets(without_webhooks: bool) -> Result<Vec<Secret>, Failure> {
+    let (current, previous) = (read_filled(IPN_SECRET)?, read_filled(IPN_SECRET_PREVIOUS)?);
+    match (current, without_webhooks) {
+        (Some(_), true) => Err(Failure::configuration(format!(
+            "{IPN_SECRET} is set and --without-webhooks is given: unset the one or leave out the other"
+        ))),
+        (None, _) if previous.is_some() => Err(Failure::configuration(format!(
+            "{IPN_SECRET_PREVIOUS} is set without {IPN_SECRET}, which new callbacks are signed with"
+        ))),
+        (None, true) => Ok(Vec::new()),
+        (None, false) => Err(Failure::configuration(format!(
+            "{IPN_SECRET} is not set, so no deposit could be credited; set it to the IPN secret of the payment \
+             provider's account, or say --without-webhooks where callbacks are not wanted"
+        ))),
+        (Some(current), false) => {
+            let secrets = [Some((IPN_SECRET, current)), previous.map(|text| (IPN_SECRET_PREVIOUS, text))];
+            let read = secrets.into_iter().flatten();
+            read.map(|(name, text)| {
+                let secret = Secret::new(&text);
+                secret.map_err(|error| Failure::cannot_start(anyhow::Error::new(error).context(name)))
+            })
+            .collect()
+        }
+    }
+}
+
+/// Where `holdfast web` listens: the flag, then `HOLDFAST_LISTEN`, then `PORT` on every address,
+/// which is how process runners and containers hand a port out.
+///
+/// # Errors
+/// A variable does not read as an address or a port.
+pub(crate) fn listen(flag: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+    if let Some(given) = given_listen(flag)? {
+        return Ok(given);
+    }
+    let Some(port) = read(PORT)?.filter(|port| !port.is_empty()) else {
+        return Ok(LISTEN_DEFAULT);
+    };
+    let port: u16 = port
+        .parse()
+        .map_err(|_| Failure::configuration(format!("{PORT} is {port:?}, which is no port; such as {PORT}=8080")))?;
+    Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+}
+
+/// The address that was asked for by name, if any was.
+///
+/// # Errors
+/// `HOLDFAST_LISTEN` does not read as an address.
+pub(crate) fn given_listen(flag: Option<SocketAddr>) -> Result<Option<SocketAddr>, Failure> {
+    if flag.is_some() {
+        return Ok(flag);
+    }
+    let Some(text) = read(LISTEN)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        Failure::configuration(format!("{LISTEN} is {text:?}, which is no address; such as {LISTEN}=127.0.0.1:8080"))
+    })
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// A filter, if one was asked for.
+    pub(crate) filter: Option<String>,
+    /// JSON instead of text.
+    pub(crate) json: bool,
+}
+
+/// Reads `HOLDFAST_LOG` and `HOLDFAST_LOG_FORMAT`.
+///
+/// # Errors
+/// The format is neither text nor json.
+pub(crate) fn log() -> Result<Log, Failure> {
+    let filter = read(LOG)?.filter(|filter| !filter.trim().is_empty());
+    match read(LOG_FORMAT)?.as_deref() {
+        None | Some("" | "text") => Ok(Log { filter, json: false }),
+        Some("json") => Ok(Log { filter, json: true }),
+        Some(other) => {
+            Err(Failure::configuration(format!("{LOG_FORMAT} is {other:?}; it can be text (default) or json")))
+        }
+    }
+}
+
+/// Keeps a command that has a private database of its own away from everything of production.
+///
+/// # Errors
+/// One of these variables is set, even to nothing: whoever set it meant something else.
+pub(crate) fn refuse_production(command: &str) -> Result<(), Failure> {
+    for name in PRODUCTION {
+        if read(name)?.is_some() {
+            return Err(Failure::configuration(format!(
+                "{name} is set, and `{command}` is for trying Holdfast out on a private database of its own; for real \
+                 work run `holdfast web` and `holdfast worker`, for a trial unset {name}"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+use anyhow::{Context, anyhow};
+use sqlx::PgPool;
+
+use crate::config;
+use crate::database::{open_as_owner, require_schema};
+use crate::failure::Failure;
+use crate::say::say;
+
+/// Ids below this belong to Holdfast itself and to the providers.
+const FIRST_PRINCIPAL: i64 = 100;
+
+/// `holdfast key`.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = config::help::OWNER)]
+pub(crate) enum Command {
+    /// Make a key, and its principal if the name is new; prints the secret, once
+    ///
+    /// The secret alone goes to standard output, so that `KEY=$(holdfast key create …)` works. A
+    /// principal may have several keys at once: to rotate one, create the next and revoke the old.
+    /// For example: holdfast key create --name shop --scope submit --scope read --expires-days 365
+    #[command(after_help = config::help::OWNER)]
+    Create(Create),
+    /// Revoke a key; every process notices within a second
+    ///
+    /// For example: holdfast key revoke 3
+    #[command(after_help = config::help::OWNER)]
+    Revoke {
+        /// The key's number, as `holdfast key list` shows it
+        id: i64,
+    },
+    /// List the keys, without their secrets
+    #[command(after_help = config::help::OWNER)]
+    List,
+}
+
+/// What a new key is to be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
+    /// Whose key it is: a person or a service, such as shop or ann@example.com
+    #[arg(long)]
+    pub(crate) name: String,
+    /// What it may do; give it once for each: submit asks for jobs, read reads, operate and admin
+    /// are for operators
+    #[arg(long = "scope", value_enum, required = true, value_name = "SCOPE")]
+    pub(crate) scopes: Vec<Scope>,
+    /// Days until it expires; without it the key is good until it is revoked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=3650))]
+    pub(crate) expires_days: Option<i32>,
+}
+
+/// What a key may do. `admin` implies every scope, `operate` implies `read`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scope {
+    Submit,
+    Read,
+    Operate,
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub(crate) const ALL: [Self; 4] = [Self::Submit, Self::Read, Self::Operate, Self::Admin];
+
+    /// The stored text.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Does what was asked with the keys of the API.
+///
+/// # Errors
+/// The database refuses, or there is no such key.
+pub(crate) async fn run(command: Command) -> Result<(), Failure> {
+    let url = config::owner_database()?;
+    let pool = open_as_owner(&url, "holdfast key").await?;
+    require_schema(&pool).await?;
+    match command {
+        Command::Create(asked) => {
+            let made = create(&pool, &asked).await?;
+            eprintln!(
+                "key {} of {} (principal {}), which is shown once and stored nowhere:",
+                made.id, asked.name, made.principal
+            );
+            say(made.secret);
+        }
+        Command::Revoke { id } => revoke(&pool, id).await?,
+        Command::List => list(&pool).await?,
+    }
+    pool.close().await;
+    Ok(())
+}
+
+/// A key that was just made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) id: i64,
+    pub(crate) principal: i64,
+    pub(crate) secret: String,
+}
+
+/// Makes a key, and its principal where there is none of that name.
+///
+/// # Errors
+/// The name is not one, or the database refuses.
+pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failure> {
+    let mut scopes: Vec<&str> = asked.scopes.iter().map(|scope| scope.as_str()).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let (secret, hash) = api::new_key();
+    let mut tx = pool.begin().await?;
+    sqlx::query!("insert into principal (name) values ($1) on conflict do nothing", asked.name)
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| refused_name(error, &asked.name))?;
+    let principal = sqlx::query_scalar!("select id from principal where name = $1", asked.name)
+        .fetch_one(&mut *tx)
+        .await?;
+    if principal < FIRST_PRINCIPAL {
+        return Err(Failure::Failed(anyhow!("{} is Holdfast's own name; choose another", asked.name)));
+    }
+    let id = sqlx::query_scalar!(
+        "
+        insert into api_key (principal_id, secret_hash, scopes, expires_at)
+        values ($1, $2, $3, (select clock()) + make_interval(days => $4)) returning id
+        ",
+        principal,
+        hash.as_slice(),
+        &scopes as _,
+        asked.expires_days,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Made { id, principal, secret })
+}
+
+fn refused_name(error: sqlx::Error, name: &str) -> Failure {
+    let constraint = error.as_database_error().and_then(sqlx::error::DatabaseError::constraint);
+    if constraint == Some("principal_name_form") {
+        return Failure::Failed(anyhow!(
+            "{name:?} is no name: 1 to 63 letters, digits, spaces and . _ @ -, the first a letter or a digit"
+        ));
+    }
+    error.into()
+}
+
+async fn revoke(pool: &PgPool, id: i64) -> Result<(), Failure> {
+    let revoked = sqlx::query!(
+        "update api_key set revoked_at = (select clock()) where id = $1 and revoked_at is null",
+        id
+    )
+    .execute(pool)
+    .await?;
+    if revoked.rows_affected() == 1 {
+        say(format_args!("key {id} is revoked"));
+        return Ok(());
+    }
+    let before = sqlx::query_scalar!(r#"select revoked_at as "at!" from api_key where id = $1"#, id);
+    let before = before.fetch_optional(pool).await.context("looking for the key")?;
+    match before {
+        Some(at) => {
+            say(format_args!("key {id} was revoked at {at} already"));
+            Ok(())
+        }
+        None => Err(Failure::Failed(anyhow!("there is no key {id}; `holdfast key list` shows those that there are"))),
+    }
+}
+
+async fn list(pool: &PgPool) -> Result<(), Failure> {
+    let keys = sqlx::query!(
+        r#"
+        select k.id, p.id as principal, p.name, array_to_string(k.scopes, ',') as "scopes!", k.created_at, k.expires_at,
+            case when k.revoked_at is not null then 'revoked'
+                when k.expires_at <= (select clock()) then 'expired' else 'valid' end as "state!"
+        from api_key k join principal p on p.id = k.principal_id order by k.id
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    let row = |id: &str, state: &str, scopes: &str, created: &str, expires: &str, principal: &str, name: &str| {
+        format!("{id:>4}  {state:<8} {scopes:<27} {created:<20} {expires:<20} {principal:>9}  {name}")
+    };
+    let time = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+    say(row("key", "state", "scopes", "created (UTC)", "expires (UTC)", "principal", "name"));
+    for key in keys {
+        let expires = key.expires_at.map_or_else(|| "never".to_owned(), time);
+        let (id, principal) = (key.id.to_string(), key.principal.to_string());
+        say(row(&id, &key.state, &key.scopes, &time(key.created_at), &expires, &principal, &key.name));
+    }
+    Ok(())
+}

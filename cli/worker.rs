@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use jobs::Lane;
+use outbox::Role;
+use settlement::Settings;
+use workers::Options;
+
+use crate::config;
+use crate::database;
+use crate::failure::Failure;
+use crate::stop::Stop;
+
+/// How long a worker waits between two looks at the queue when no nudge comes.
+pub(crate) const POLL: Duration = Duration::from_millis(200);
+
+/// `holdfast worker`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = config::help::WORKER)]
+pub(crate) struct Arguments {
+    /// Which jobs it does; run at least one worker for each lane that has kinds
+    #[arg(long, value_enum, default_value_t = LaneName::Ledger)]
+    lane: LaneName,
+    /// Jobs per batch, at most; large batches settle faster, small ones sooner
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    batch: u16,
+    /// Seconds that the batch in hand may take after the order to stop; then it is rolled back
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=600))]
+    grace: u16,
+    /// Start without an IPN secret, for an exchange that takes no callbacks
+    ///
+    /// A callback that is in the queue nevertheless cannot be verified and is parked for a person.
+    #[arg(long)]
+    without_webhooks: bool,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    leashed: bool,
+}
+
+/// The lanes as they are given on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LaneName {
+    /// Settles in the database: the ledger itself
+    Ledger,
+    /// Calls payment providers; no kind of job uses it yet
+    Provider,
+    /// Sends notices; no kind of job uses it yet
+    Notify,
+}
+
+impl From<LaneName> for Lane {
+    fn from(name: LaneName) -> Self {
+        match name {
+            LaneName::Ledger => Self::Ledger,
+            LaneName::Provider => Self::Provider,
+            LaneName::Notify => Self::Notify,
+        }
+    }
+}
+
+/// Works until it is told to stop.
+///
+/// # Errors
+/// It cannot start, or it died.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let url = config::worker_database()?;
+    let lane = Lane::from(arguments.lane);
+    if lane != Lane::Ledger {
+        return Err(Failure::cannot_start(workers::Error::EmptyLane(lane)));
+    }
+    let ipn_secrets = config::ipn_secrets(arguments.without_webhooks)?;
+    let stop = Stop::listen(arguments.leashed)?;
+    let name = name();
+    // The worker opens connections of its own; here the waiting for them can be interrupted.
+    match database::open(&url, &name, Role::Worker, 1, &stop).await? {
+        Some(pool) => pool.close().await,
+        None => return Ok(()),
+    }
+    let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };
+    let grace = Duration::from_secs(arguments.grace.into());
+    let options = Options { url, lane, settings, name, poll: POLL, grace };
+    Box::pin(workers::run(options, stop.future())).await.map_err(failure)
+}
+
+/// What a worker's end means for the process.
+pub(crate) fn failure(error: workers::Error) -> Failure {
+    match error {
+        workers::Error::Start(_) | workers::Error::EmptyLane(_) | workers::Error::Begin(_) => {
+            Failure::cannot_start(error)
+        }
+        workers::Error::Died | workers::Error::Runtime(_) | workers::Error::Grace(_) => Failure::Failed(error.into()),
+    }
+}
+
+/// Host and process, as the other workers and the database's own lists show it.
+pub(crate) fn name() -> String {
+    let host = rustix::system::uname();
+    format!("holdfast worker {}:{}", host.nodename().to_string_lossy(), std::process::id())
+}

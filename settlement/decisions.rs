@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use jobs::{Job, Reason, Rejection, Verdict};
+use outbox::{Ended, Parked, Postponed};
+
+use crate::settle::Report;
+
+/// What the verdicts of a batch amount to.
+#[derive(Debug, Default)]
+pub(crate) struct Decisions {
+    pub(crate) ended: Vec<Ended>,
+    pub(crate) postponed: Vec<Postponed>,
+    pub(crate) parked: Vec<Parked>,
+    /// Jobs refused because of the state that they found, with their subjects and attempts.
+    refused_by_state: Vec<(i64, i64, i32)>,
+    pub(crate) report: Report,
+}
+
+impl Decisions {
+    /// The jobs that were refused because of a state, with their subjects.
+    pub(crate) fn refused(&self) -> Vec<(i64, i64)> {
+        self.refused_by_state.iter().map(|(job_id, subject, _)| (*job_id, *subject)).collect()
+    }
+
+    /// A refusal because of the state stands only if nothing that was received earlier could still
+    /// change that state: who has overtaken it waits for it. A refusal has left the desk as it was,
+    /// so taking it back needs no more than this.
+    pub(crate) fn let_wait(&mut self, overtaken: &[i64]) {
+        for (job_id, _, attempt) in self.refused_by_state.iter().filter(|(id, _, _)| overtaken.contains(id)) {
+            self.ended.retain(|ended| ended.job_id != *job_id);
+            self.report.rejected = self.report.rejected.saturating_sub(1);
+            self.report.postponed = self.report.postponed.saturating_add(1);
+            let doublings = u32::try_from(*attempt).unwrap_or_default().min(6);
+            let after = Duration::from_millis(10).saturating_mul(1 << doublings);
+            let why = "it has overtaken an earlier job of its subject";
+            self.postponed.push(Postponed { job_id: *job_id, attempt: *attempt, after, why });
+        }
+    }
+
+    pub(crate) fn note(&mut self, job: &Job, subject: Option<i64>, verdict: Verdict) {
+        let job_id = job.id.0;
+        let attempts = job.attempt.saturating_add(1);
+        match verdict {
+            Verdict::Settled(settlement) => {
+                self.report.settled = self.report.settled.saturating_add(1);
+                let result = settlement.result.map(|result| result.to_string());
+                self.ended.push(Ended { job_id, status: "settled", reason: None, result, attempts });
+            }
+            Verdict::Rejected(Rejection { reason, found }) => {
+                self.report.rejected = self.report.rejected.saturating_add(1);
+                if let (Reason::WrongState, Some(subject)) = (reason, subject) {
+                    self.refused_by_state.push((job_id, subject, job.attempt));
+                }
+                let result = found.map(|state| format!(r#"{{"state":"{}"}}"#, state.as_str()));
+                self.ended.push(Ended { job_id, status: "rejected", reason: Some(reason.code()), result, attempts });
+            }
+            Verdict::Later { after, why } => {
+                self.report.postponed = self.report.postponed.saturating_add(1);
+                self.postponed.push(Postponed { job_id, attempt: job.attempt, after, why });
+            }
+            Verdict::Park(parking) => {
+                self.report.parked = self.report.parked.saturating_add(1);
+                tracing::error!(job_id, reason = parking.reason, detail = parking.detail, "job parked");
+                self.parked.push(Parked {
+                    job_id,
+                    attempt: job.attempt,
+                    reason: parking.reason,
+                    detail: parking.detail,
+                });
+            }
+        }
+    }
+}
