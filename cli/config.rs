@@ -19,22 +19,28 @@ const LOG_FORMAT: &str = "HOLDFAST_LOG_FORMAT";
 
 /// Everything that names a database or a secret of production. Processes with a database of their
 /// own refuse them and never hand them on.
-pub(crate) const PRODUCTION: [&str; 5] =
+const PRODUCTION: [&str; 5] =
     [DATABASE_URL, DATABASE_URL_API, DATABASE_URL_WORKER, IPN_SECRET, IPN_SECRET_PREVIOUS];
 
 /// Where the API listens unless told otherwise.
 pub(crate) const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// How a process starts another with a configuration of its own.
-pub(crate) const FOR_WEB: Names = Names { database: DATABASE_URL_API, secret: IPN_SECRET };
-/// The same for a worker.
-pub(crate) const FOR_WORKER: Names = Names { database: DATABASE_URL_WORKER, secret: IPN_SECRET };
+/// The configuration of a child process: what it is given, and what it must not inherit.
+#[derive(Clone, Debug)]
+pub(crate) struct ForChild {
+    /// Variables with their values.
+    pub(crate) set: [(&'static str, String); 3],
+    /// Variables that are taken away first.
+    pub(crate) unset: Vec<&'static str>,
+}
 
-/// Names of variables that a child process is given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Names {
-    pub(crate) database: &'static str,
-    pub(crate) secret: &'static str,
+/// The configuration of a `web` and of a `worker` that a demonstration starts.
+pub(crate) fn for_child(api_url: &str, worker_url: &str, ipn_secret: &str) -> ForChild {
+    let set = [(DATABASE_URL_API, api_url), (DATABASE_URL_WORKER, worker_url), (IPN_SECRET, ipn_secret)];
+    ForChild {
+        set: set.map(|(name, value)| (name, value.to_owned())),
+        unset: PRODUCTION.into_iter().chain([LISTEN, PORT]).collect(),
+    }
 }
 
 /// What the help of the commands says about the environment.
@@ -86,12 +92,24 @@ fn read_filled(name: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// An address of a database. It is never printed, since it may have a password.
+fn read_address(name: &str) -> Result<Option<String>, Failure> {
+    match read_filled(name)? {
+        Some(url) if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            Err(Failure::configuration(format!(
+                "{name} is no address of a Postgres; it reads postgres://login:password@host:5432/database"
+            )))
+        }
+        other => Ok(other),
+    }
+}
+
 /// The database as the owner of its tables.
 ///
 /// # Errors
 /// It is not set.
 pub(crate) fn owner_database() -> Result<String, Failure> {
-    read_filled(DATABASE_URL)?.ok_or_else(|| {
+    read_address(DATABASE_URL)?.ok_or_else(|| {
         Failure::configuration(format!(
             "{DATABASE_URL} is not set, so there is no database to work on; set it to the address of the tables' \
              owner, such as postgres://holdfast_owner:secret@db.example/holdfast\n  \
@@ -117,10 +135,10 @@ pub(crate) fn worker_database() -> Result<String, Failure> {
 }
 
 fn role_database(name: &str, role: &str) -> Result<String, Failure> {
-    if let Some(url) = read_filled(name)? {
+    if let Some(url) = read_address(name)? {
         return Ok(url);
     }
-    read_filled(DATABASE_URL)?.ok_or_else(|| {
+    read_address(DATABASE_URL)?.ok_or_else(|| {
         Failure::configuration(format!(
             "neither {name} nor {DATABASE_URL} is set, so there is no database to work on; set {name} to the address \
              of a login that has only the role {role}, such as postgres://{role}:secret@db.example/holdfast\n  \

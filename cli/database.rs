@@ -15,6 +15,8 @@ const WAIT: Duration = Duration::from_secs(60);
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The log tells of every tenth attempt.
+const TELL_EVERY: u32 = 10;
 
 /// Opens a pool for a process that serves, and makes sure that it is safe to work with. It waits
 /// up to 60 s for a server that does not answer yet; `None` means that it was told to stop.
@@ -41,11 +43,16 @@ pub(crate) async fn open(
 
 async fn await_answer(options: &PgConnectOptions) -> Result<(), Failure> {
     let began = Instant::now();
-    while let Err(error) = answers(options).await {
+    for attempt in 0_u32.. {
+        let Err(error) = answers(options).await else {
+            break;
+        };
         if began.elapsed() >= WAIT || !passes(&error) {
             return Err(Failure::cannot_start(unanswered(options, error)));
         }
-        tracing::warn!(%error, "the database does not answer; waiting up to 60 s for it");
+        if attempt.is_multiple_of(TELL_EVERY) {
+            tracing::warn!(%error, "the database does not answer; waiting up to 60 s for it");
+        }
         sleep(PAUSE).await;
     }
     Ok(())

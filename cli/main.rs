@@ -27,6 +27,9 @@ const EXIT_STATUS: &str = "Exit status:
   1  something failed, or verify found a breach
   2  it cannot start: the call or the configuration is wrong";
 
+/// What Postgres merely notes, such as a table that exists already, is left out.
+const LOG_DEFAULT: &str = "info,sqlx::postgres::notice=warn";
+
 /// Moves money for a peer-to-peer exchange: a thin API records jobs, workers settle them
 ///
 /// A retry, a crash or a slow provider never moves money twice and never loses it.
@@ -77,7 +80,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    logging::start(&config::log()?, "info")?;
+    logging::start(&config::log()?, LOG_DEFAULT)?;
     match arguments.command {
         None => bare::run(arguments.listen).await,
         Some(Command::Web(arguments)) => web::run(arguments).await,

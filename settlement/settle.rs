@@ -1,5 +1,4 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Desk, Job, PrincipalId, Verdict};

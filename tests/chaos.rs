@@ -8,6 +8,7 @@
 //! ```
 
 mod load;
+mod model;
 mod site;
 mod worker;
 
@@ -72,7 +73,7 @@ async fn no_unit_is_lost_or_doubled_when_workers_and_postgres_are_killed() {
         worker.terminate();
     }
 
-    let differences = load::differences(&site).await;
+    let differences = model::differences(&site).await;
     println!(
         "chaos: {queued} jobs, {} kills of which {} hit an open batch, {} crashes of Postgres, {} differences from the model",
         tally.kills,
@@ -107,7 +108,7 @@ async fn a_worker_that_was_stopped_past_everything_wakes_up_and_does_no_harm() {
     site.until_it_beats_again(&sleeper).await;
     sleeper.terminate();
     other.terminate();
-    let differences = load::differences(&site).await;
+    let differences = model::differences(&site).await;
     assert!(differences.is_empty(), "the books differ from the model:\n{}", differences.join("\n"));
     site.verified().await;
     assert_eq!(site.parked().await, 0, "waking up parks nothing");

@@ -19,4 +19,6 @@ mod queue;
 mod races;
 mod replay;
 mod rights;
+mod schema;
+mod tidy;
 mod trades;

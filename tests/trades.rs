@@ -306,6 +306,23 @@ async fn a_whole_trade_may_be_one_batch() {
     db.verified().await;
 }
 
+#[tokio::test]
+async fn a_trade_may_be_paid_and_closed_in_one_batch() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let (released, refunded) =
+        (db.trade(seller, buyer, "btc", "0.5").await, db.trade(seller, buyer, "btc", "0.4").await);
+    let jobs = [mark_paid(released, buyer), mark_paid(refunded, buyer), release(released, seller), refund(refunded, buyer)];
+    let ids = db.ask_all(&jobs).await;
+    let settler = db.settler().await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    assert_eq!(batch.ids(), ids);
+    assert_eq!(settler.settle(batch).await.unwrap().settled, 4);
+    assert_eq!((state(&db, released).await.as_str(), state(&db, refunded).await.as_str()), ("released", "refunded"));
+    db.verified().await;
+}
+
 /// A debt is repaid out of a release too, also when all accounts but the debt were loaded for
 /// the sake of other jobs of the batch.
 #[tokio::test]

@@ -1,17 +1,21 @@
-//! Draining the queue, and what it took.
+//! Draining the queue with real worker processes, and what it took.
 
 use std::fmt;
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use outbox::connect_options;
 use providers::nowpayments::Secret;
+use rustix::process::{Pid, Signal, kill_process};
 use settlement::{Settings, Settler};
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::load::IPN_SECRET;
 use crate::server::Server;
+
+/// Ticks of processor time per second, as the kernel counts them for everybody.
+const TICKS: f64 = 100.0;
 
 /// What a drain took.
 #[derive(Clone, Debug)]
@@ -20,37 +24,31 @@ pub(crate) struct Drained {
     pub(crate) statements_per_batch: u64,
     pub(crate) wal_bytes_per_job: u64,
     batches: u64,
-    postponed: u64,
-    client_cpu_percent: u64,
+    worker_cpu_percent: u64,
+    worker_memory_kib: u64,
 }
 
 impl fmt::Display for Drained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} jobs/s, {} batches, {} statements per batch, {} bytes of WAL per job, {} postponed, client {} % of a core",
+            "{} jobs/s, {} batches, {} statements per batch, {} bytes of WAL per job; workers {} % of a core, {} KiB each",
             self.jobs_per_second,
             self.batches,
             self.statements_per_batch,
             self.wal_bytes_per_job,
-            self.postponed,
-            self.client_cpu_percent
+            self.worker_cpu_percent,
+            self.worker_memory_kib
         )
     }
 }
 
-async fn settler(server: &Server, batch: u16, run: i64) -> Result<(PgPool, Settler)> {
-    let options = connect_options(&server.worker_url(), "money_day")?;
-    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
-    let settings =
-        Settings { batch_max: batch, ipn_secrets: vec![Secret::new(IPN_SECRET)?], ..Settings::default() };
-    let settler = Settler::new(pool.clone(), settings, run).await?;
-    Ok((pool, settler))
-}
-
 /// Settles whatever is queued, outside the measured time.
 pub(crate) async fn settle_all(server: &Server) -> Result<()> {
-    let (pool, settler) = settler(server, 1024, 1).await?;
+    let options = connect_options(&server.worker_url(), "money_day")?;
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
+    let settings = Settings { ipn_secrets: vec![Secret::new(IPN_SECRET)?], ..Settings::default() };
+    let settler = Settler::new(pool.clone(), settings, 1).await?;
     while let Some(batch) = settler.claim().await? {
         let report = settler.settle(batch).await?;
         ensure!(report.rejected == 0 && report.parked == 0, "the load's preparation was refused: {report:?}");
@@ -59,90 +57,97 @@ pub(crate) async fn settle_all(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Drains the queue with that many workers.
+/// Drains the queue with that many worker processes. The time runs from the start of the first
+/// batch to the end of the last one, by the server's clock.
 pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usize) -> Result<Drained> {
     sqlx::raw_sql("select pg_stat_statements_reset()").execute(&server.owner).await?;
-    let mut settlers = Vec::new();
-    for run in 0..workers {
-        settlers.push(settler(server, batch, i64::from(run)).await?);
+    let (last, wal): (i64, String) =
+        sqlx::query_as("select max(job_id), pg_current_wal_lsn()::text from outbox").fetch_one(&server.owner).await?;
+    let ended_before = outcomes(server).await?;
+    let mut processes = Vec::new();
+    for _ in 0..workers {
+        processes.push(Worker::start(server, batch)?);
     }
-    let wal: (String,) = sqlx::query_as("select pg_current_wal_lsn()::text").fetch_one(&server.owner).await?;
-    let started = Instant::now();
-    let cpu = cpu_time()?;
-    let tasks: Vec<tokio::task::JoinHandle<Result<(u64, u64, u64)>>> = settlers
-        .into_iter()
-        .map(|(pool, settler)| {
-            tokio::spawn(async move {
-                let (mut batches, mut postponed, mut ended) = (0_u64, 0_u64, 0_u64);
-                let mut idle = 0;
-                while idle < 3 {
-                    let Some(batch) = settler.claim().await? else {
-                        idle += 1;
-                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                        continue;
-                    };
-                    idle = 0;
-                    match settler.settle(batch).await {
-                        Ok(report) => {
-                            batches += 1;
-                            postponed += report.postponed;
-                            ended += report.ended();
-                        }
-                        Err(error) => eprintln!("batch tried again: {error}"),
-                    }
-                }
-                pool.close().await;
-                Ok::<_, anyhow::Error>((batches, postponed, ended))
-            })
-        })
-        .collect();
-    let (mut batches, mut postponed, mut ended) = (0, 0, 0);
-    for task in tasks {
-        let (b, p, e) = task.await??;
-        batches += b;
-        postponed += p;
-        ended += e;
+    // The last rows of the queue are few and found by key; the whole of it is counted once.
+    let tail = last.saturating_sub(i64::from(batch).saturating_mul(i64::from(workers).saturating_add(1)));
+    loop {
+        let (left,): (i64,) =
+            sqlx::query_as("select count(*) from outbox where job_id > $1").bind(tail).fetch_one(&server.owner).await?;
+        if left == 0 && outbox_is_empty(server).await? {
+            break;
+        }
+        for process in &mut processes {
+            ensure!(process.child.try_wait()?.is_none(), "a worker ended while there was work");
+        }
+        tokio::time::sleep(Duration::from_millis(4)).await;
     }
-    let seconds = started.elapsed().as_secs_f64();
-    refuse_refusals(server).await?;
-    let cpu = cpu_time()? - cpu;
-    ensure!(ended == queued as u64, "{ended} of {queued} jobs ended");
-    let bytes: (i64,) = sqlx::query_as("select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn)::bigint")
-        .bind(wal.0)
-        .fetch_one(&server.owner)
-        .await?;
-    let calls: (i64,) = sqlx::query_as(
-        "select coalesce(sum(calls), 0)::bigint from pg_stat_statements s join pg_roles r on r.oid = s.userid
-         where r.rolname = 'holdfast_worker'",
+    let (seconds, batches): (f64, i64) = sqlx::query_as(
+        "select extract(epoch from clock_timestamp() - min(finished_at))::float8, count(distinct finished_at)
+         from outcome where job_id > (select coalesce(max(job_id), 0) from outcome) - $1 * 2 and finished_at > $2::timestamptz",
     )
+    .bind(i64::try_from(queued)?)
+    .bind(&ended_before.1)
     .fetch_one(&server.owner)
     .await?;
-    if std::env::var_os("MONEY_DAY_STATEMENTS").is_some() {
-        let rows: Vec<(f64, i64, i64, String)> = sqlx::query_as(
-            "select total_exec_time, calls, rows, regexp_replace(left(query, 90), '\\s+', ' ', 'g') from pg_stat_statements s
-             join pg_roles r on r.oid = s.userid where r.rolname = 'holdfast_worker' order by 1 desc limit 30",
-        )
-        .fetch_all(&server.owner)
+    let cpu = processes.iter().map(Worker::cpu_seconds).sum::<Result<f64>>()?;
+    let memory = processes.iter().map(Worker::memory_kib).max().unwrap_or(Ok(0))?;
+    for process in processes {
+        process.stop()?;
+    }
+    refuse_refusals(server).await?;
+    let ended = outcomes(server).await?.0.saturating_sub(ended_before.0);
+    ensure!(usize::try_from(ended)? == queued, "{ended} of {queued} jobs ended");
+    let (bytes,): (i64,) = sqlx::query_as("select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn)::bigint")
+        .bind(wal)
+        .fetch_one(&server.owner)
         .await?;
-        for (ms, calls, rows, query) in rows {
+    Ok(Drained {
+        jobs_per_second: (queued as f64 / seconds) as u64,
+        statements_per_batch: statements(server).await?.checked_div(u64::try_from(batches)?).context("no batch ran")?,
+        wal_bytes_per_job: u64::try_from(bytes)? / queued as u64,
+        batches: u64::try_from(batches)?,
+        worker_cpu_percent: (cpu / seconds * 100.0) as u64,
+        worker_memory_kib: memory,
+    })
+}
+
+async fn outbox_is_empty(server: &Server) -> Result<bool> {
+    let (empty,): (bool,) =
+        sqlx::query_as("select not exists (select from outbox)").fetch_one(&server.owner).await?;
+    Ok(empty)
+}
+
+/// How many jobs have ended, and when the last one did.
+async fn outcomes(server: &Server) -> Result<(i64, String)> {
+    Ok(sqlx::query_as("select count(*), coalesce(max(finished_at), '-infinity')::text from outcome")
+        .fetch_one(&server.owner)
+        .await?)
+}
+
+/// Statements that workers sent for their batches: not those about themselves, once a second.
+async fn statements(server: &Server) -> Result<u64> {
+    let rows: Vec<(f64, i64, i64, String)> = sqlx::query_as(
+        "select total_exec_time, calls, rows, regexp_replace(left(query, 90), '\\s+', ' ', 'g')
+         from pg_stat_statements s join pg_roles r on r.oid = s.userid
+         where r.rolname = 'holdfast_worker' and query !~ 'worker_run|partitions_ahead|pg_roles|from asset|from schema|LISTEN|SET|lacks'
+         order by 1 desc",
+    )
+    .fetch_all(&server.owner)
+    .await?;
+    if std::env::var_os("MONEY_DAY_STATEMENTS").is_some() {
+        for (ms, calls, rows, query) in &rows {
             eprintln!("{ms:9.1} ms {calls:5} calls {rows:8} rows  {query}");
         }
     }
-    Ok(Drained {
-        jobs_per_second: (queued as f64 / seconds) as u64,
-        statements_per_batch: u64::try_from(calls.0)?.checked_div(batches).context("no batch ran")?,
-        wal_bytes_per_job: u64::try_from(bytes.0)? / queued as u64,
-        batches,
-        postponed,
-        client_cpu_percent: (cpu / seconds * 100.0) as u64,
-    })
+    Ok(u64::try_from(rows.iter().map(|(_, calls, _, _)| calls).sum::<i64>())?)
 }
 
 /// The load has enough money for everything, so a refusal is a fault of ours.
 async fn refuse_refusals(server: &Server) -> Result<()> {
     let refused: Vec<(String, String, i64)> = sqlx::query_as(
         "select j.kind, o.reason, count(*) from outcome o join job j on j.id = o.job_id where o.status = 'rejected'
-         group by 1, 2 union all select j.kind, p.reason, count(*) from parked p join job j on j.id = p.job_id group by 1, 2",
+         group by 1, 2 union all
+         select j.kind, p.reason, count(*) from parked p join job j on j.id = p.job_id group by 1, 2",
     )
     .fetch_all(&server.owner)
     .await?;
@@ -150,10 +155,52 @@ async fn refuse_refusals(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Seconds of processor time that this process has used.
-fn cpu_time() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / 100.0)
+/// A real worker process.
+struct Worker {
+    child: Child,
+}
+
+impl Worker {
+    fn start(server: &Server, batch: u16) -> Result<Self> {
+        let child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(["worker", "--lane", "ledger", "--batch", &batch.to_string()])
+            .env("DATABASE_URL_WORKER", server.worker_url())
+            .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)
+            .env("HOLDFAST_LOG", "warn")
+            .env_remove("DATABASE_URL")
+            .stdin(Stdio::null())
+            .spawn()
+            .context("starting a worker")?;
+        Ok(Self { child })
+    }
+
+    fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+        Ok((ticks(11) + ticks(12)) / TICKS)
+    }
+
+    /// The most that it ever had resident.
+    fn memory_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        Ok(line.trim().trim_end_matches(" kB").parse().unwrap_or(0))
+    }
+
+    fn stop(mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "a worker ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    /// A run that fails leaves no process behind.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("a worker could not be waited for");
+        }
+    }
 }

@@ -1,0 +1,206 @@
+//! A naive model of the exchange: what balances must be, given what was accepted.
+//!
+//! It is written from the rules alone and shares no code with the ledger or the kinds: plain maps,
+//! plain integers, one effect at a time, the whole state recomputed where that is simplest. It is
+//! told of jobs that settled, in any order, and adds their effects up; sums do not depend on the
+//! order, so the end must agree whatever the workers did in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An asset's code with the fees that trades in it are locked with, in basis points.
+#[derive(Clone, Debug)]
+pub struct Fees {
+    /// Maker fee.
+    pub maker_bps: i128,
+    /// Taker fee.
+    pub taker_bps: i128,
+}
+
+/// What an account must have: posted and held, in minor units.
+pub type Balance = (i128, i128);
+
+/// Owner (0 is the house), asset code and purpose: `wallet`, `fee` or `world`.
+pub type Account = (i64, String, String);
+
+/// A trade as the model sees it.
+#[derive(Clone, Debug)]
+struct Deal {
+    seller: i64,
+    buyer: i64,
+    asset: String,
+    amount: i128,
+}
+
+/// The model. Amounts are minor units.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    fees: BTreeMap<String, Fees>,
+    people: BTreeSet<i64>,
+    payments: BTreeMap<String, (i64, String, i128)>,
+    locked: BTreeMap<i64, Deal>,
+    paid: BTreeSet<i64>,
+    released: BTreeSet<i64>,
+    refunded: BTreeSet<i64>,
+}
+
+impl Exchange {
+    /// An exchange that deals in these assets.
+    pub fn new(fees: impl IntoIterator<Item = (String, Fees)>) -> Self {
+        Self { fees: fees.into_iter().collect(), ..Self::default() }
+    }
+
+    /// A user-register settled.
+    pub fn register(&mut self, user: i64) {
+        self.people.insert(user);
+    }
+
+    /// A deposit-credit settled as a credit. A payment counts once, however often it is told of.
+    pub fn deposit(&mut self, payment: &str, user: i64, asset: &str, amount: i128) {
+        self.payments.entry(payment.to_owned()).or_insert_with(|| (user, asset.to_owned(), amount));
+    }
+
+    /// A lock-escrow settled.
+    pub fn lock(&mut self, trade: i64, seller: i64, buyer: i64, asset: &str, amount: i128) {
+        self.locked.insert(trade, Deal { seller, buyer, asset: asset.to_owned(), amount });
+    }
+
+    /// A mark-paid settled.
+    pub fn mark_paid(&mut self, trade: i64) {
+        self.paid.insert(trade);
+    }
+
+    /// A release settled.
+    pub fn release(&mut self, trade: i64) {
+        self.released.insert(trade);
+    }
+
+    /// A refund settled.
+    pub fn refund(&mut self, trade: i64) {
+        self.refunded.insert(trade);
+    }
+
+    /// What every account must have at the end; accounts with nothing are left out.
+    pub fn balances(&self) -> BTreeMap<Account, Balance> {
+        let mut all: BTreeMap<Account, Balance> = BTreeMap::new();
+        let mut add = |owner: i64, asset: &str, purpose: &str, posted: i128, held: i128| {
+            let balance = all.entry((owner, asset.to_owned(), purpose.to_owned())).or_default();
+            balance.0 = balance.0.saturating_add(posted);
+            balance.1 = balance.1.saturating_add(held);
+        };
+        for (user, asset, amount) in self.payments.values() {
+            add(*user, asset, "wallet", *amount, 0);
+            add(0, asset, "world", amount.saturating_neg(), 0);
+        }
+        for (trade, deal) in &self.locked {
+            if self.released.contains(trade) {
+                let fee = self.fee_of(deal);
+                add(deal.seller, &deal.asset, "wallet", deal.amount.saturating_neg(), 0);
+                add(deal.buyer, &deal.asset, "wallet", deal.amount.saturating_sub(fee), 0);
+                add(0, &deal.asset, "fee", fee, 0);
+            } else if !self.refunded.contains(trade) {
+                add(deal.seller, &deal.asset, "wallet", 0, deal.amount);
+            }
+        }
+        all.retain(|_, balance| *balance != (0, 0));
+        all
+    }
+
+    /// Maker's and taker's fee, each floored by itself.
+    fn fee_of(&self, deal: &Deal) -> i128 {
+        let Some(fees) = self.fees.get(&deal.asset) else { return 0 };
+        let floor = |bps: i128| deal.amount.saturating_mul(bps).checked_div_euclid(10_000).unwrap_or(0);
+        floor(fees.maker_bps).saturating_add(floor(fees.taker_bps))
+    }
+
+    /// What could never have settled under the rules, whatever the order.
+    pub fn impossible(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for trade in self.released.intersection(&self.refunded) {
+            found.push(format!("trade {trade} was released and refunded"));
+        }
+        for trade in self.released.difference(&self.paid) {
+            found.push(format!("trade {trade} was released and never paid"));
+        }
+        for trade in self.paid.iter().chain(&self.released).chain(&self.refunded) {
+            if !self.locked.contains_key(trade) {
+                found.push(format!("trade {trade} moved and was never locked"));
+            }
+        }
+        for (trade, deal) in &self.locked {
+            if !self.people.contains(&deal.seller) || !self.people.contains(&deal.buyer) {
+                found.push(format!("trade {trade} is between people who never registered"));
+            }
+        }
+        for ((owner, asset, purpose), (posted, held)) in self.balances() {
+            if purpose != "world" && (posted < held || held < 0) {
+                found.push(format!("{owner} has {posted} {asset} and {held} of it held"));
+            }
+        }
+        found
+    }
+
+    /// What the books say otherwise, a line each; empty means equal to the last unit. `actual` may
+    /// leave out accounts with nothing; stripes of the house are to be summed.
+    pub fn differences(&self, actual: &BTreeMap<Account, Balance>) -> Vec<String> {
+        let expected = self.balances();
+        let mut lines = self.impossible();
+        let keys: BTreeSet<&Account> = expected.keys().chain(actual.keys()).collect();
+        for key in keys {
+            let wanted = expected.get(key).copied().unwrap_or_default();
+            let found = actual.get(key).copied().unwrap_or_default();
+            if wanted != found {
+                let (owner, asset, purpose) = key;
+                lines.push(format!("{purpose} of {owner} in {asset}: expected {wanted:?}, found {found:?}"));
+            }
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Exchange, Fees};
+
+    fn exchange() -> Exchange {
+        let mut exchange = Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25 })]);
+        exchange.register(1);
+        exchange.register(2);
+        exchange.deposit("p1", 1, "btc", 10_000);
+        exchange.deposit("p1", 1, "btc", 10_000);
+        exchange.lock(7, 1, 2, "btc", 9_999);
+        exchange
+    }
+
+    #[test]
+    fn a_payment_counts_once_and_a_lock_holds() {
+        let balances = exchange().balances();
+        assert_eq!(balances[&(1, "btc".into(), "wallet".into())], (10_000, 9_999));
+        assert_eq!(balances[&(0, "btc".into(), "world".into())], (-10_000, 0));
+    }
+
+    #[test]
+    fn a_release_takes_each_fee_floored() {
+        let mut exchange = exchange();
+        exchange.mark_paid(7);
+        exchange.release(7);
+        let balances = exchange.balances();
+        // floor(9.999) + floor(24.9975)
+        assert_eq!(balances[&(0, "btc".into(), "fee".into())], (33, 0));
+        assert_eq!(balances[&(2, "btc".into(), "wallet".into())], (9_966, 0));
+        assert_eq!(balances[&(1, "btc".into(), "wallet".into())], (1, 0));
+        assert_eq!(balances.values().map(|(posted, _)| posted).sum::<i128>(), 0);
+        assert!(exchange.differences(&balances).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        let mut exchange = exchange();
+        exchange.release(7);
+        exchange.refund(7);
+        exchange.lock(8, 1, 3, "btc", 1);
+        let found = exchange.differences(&exchange.balances()).join("\n");
+        assert!(found.contains("released and refunded") && found.contains("never paid"), "{found}");
+        assert!(found.contains("never registered"), "{found}");
+    }
+}
