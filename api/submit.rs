@@ -99,10 +99,21 @@ pub(crate) async fn submit(
     Ok(answer(document, replayed, wait))
 }
 
+/// The job when it has ended, or as it stands when the wait is over: a job may be parked or
+/// postponed meanwhile.
 async fn awaited(api: &Api, id: i64, document: JobDocument, wait: Wait) -> JobDocument {
-    match api.outcomes.wait(id, wait.duration(), api.stop.clone()).await {
-        Some(outcome) => document.ended(outcome),
-        None => document,
+    if wait.seconds == 0 {
+        return document;
+    }
+    if let Some(outcome) = api.outcomes.wait(id, wait.duration(), api.stop.clone()).await {
+        return document.ended(outcome);
+    }
+    match find(&api.pool, id).await {
+        Ok(found) => found.unwrap_or(document),
+        Err(error) => {
+            tracing::warn!(%error, "a job could not be read again; it is told of as it was recorded");
+            document
+        }
     }
 }
 

@@ -164,7 +164,7 @@ pub(crate) async fn get_trade(
     if let Some(trade) = opened(&api.pool, id, &assets).await.map_err(database)? {
         return Ok(Json(trade));
     }
-    if let Some(trade) = asked(&api.pool, id).await.map_err(database)? {
+    if let Some(trade) = asked(&api.pool, id, &assets).await.map_err(database)? {
         return Ok(Json(trade));
     }
     Err(unknown())
@@ -211,7 +211,7 @@ async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tr
 }
 
 /// A trade whose lock was asked for and has not settled.
-async fn asked(pool: &PgPool, id: TradeId) -> Result<Option<TradeDocument>, sqlx::Error> {
+async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<TradeDocument>, sqlx::Error> {
     let row = sqlx::query!(
         r#"
         select j.payload::text as "payload!", x.status as "status?", x.reason as "reason?"
@@ -232,13 +232,18 @@ async fn asked(pool: &PgPool, id: TradeId) -> Result<Option<TradeDocument>, sqlx
         None | Some("settled") => "locking".to_owned(),
         Some(status) => status.to_owned(),
     };
+    // A client may write 0.5 for 0.50000000; the document has one spelling from the beginning.
+    let in_scale = assets.by_code(&lock.asset).map(|terms| &terms.asset).and_then(|asset| {
+        let amount = asset.parse(&lock.amount).ok()?;
+        Some(asset.format(amount))
+    });
     Ok(Some(TradeDocument {
         id: id.to_string(),
         state,
         seller_id: lock.seller_id.to_string(),
         buyer_id: lock.buyer_id.to_string(),
         asset: lock.asset,
-        amount: lock.amount,
+        amount: in_scale.unwrap_or(lock.amount),
         maker: lock.maker.as_str().to_owned(),
         reason: row.reason,
         terms: None,

@@ -109,9 +109,9 @@ async fn serve(private: &Private, listener: TcpListener, stop: &Stop) -> Result<
         }
         told
     };
-    let (served, worked, told) = tokio::join!(web, worker, tell);
+    let (api, ledger, told) = tokio::join!(web, worker, tell);
     pool.close().await;
-    served.and(worked)?;
+    api.and(ledger)?;
     Ok(told?)
 }
 
@@ -199,7 +199,9 @@ fn kept_secret(file: &Path, make: impl FnOnce() -> String) -> Result<String> {
         Ok(kept) if !kept.trim().is_empty() => Ok(kept.trim().to_owned()),
         Ok(_empty) => {
             let secret = make();
-            fs::remove_file(file).and_then(|()| write(&secret)).with_context(|| format!("cannot write {}", file.display()))?;
+            fs::remove_file(file)
+                .and_then(|()| write(&secret))
+                .with_context(|| format!("cannot write {}", file.display()))?;
             Ok(secret)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -19,8 +19,7 @@ const LOG_FORMAT: &str = "HOLDFAST_LOG_FORMAT";
 
 /// Everything that names a database or a secret of production. Processes with a database of their
 /// own refuse them and never hand them on.
-const PRODUCTION: [&str; 5] =
-    [DATABASE_URL, DATABASE_URL_API, DATABASE_URL_WORKER, IPN_SECRET, IPN_SECRET_PREVIOUS];
+const PRODUCTION: [&str; 5] = [DATABASE_URL, DATABASE_URL_API, DATABASE_URL_WORKER, IPN_SECRET, IPN_SECRET_PREVIOUS];
 
 /// Where the API listens unless told otherwise.
 pub(crate) const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);

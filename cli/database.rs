@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::stop::Stop;
 
 /// How long a process waits for a database that does not answer when it starts.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 /// How long one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// The time between two attempts.
@@ -67,14 +67,11 @@ async fn answers(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
 
 /// Whether waiting can help: not where the server answered that it will not have us.
 fn passes(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => {
-            // A wrong password or login, an unknown database, no right to connect.
-            !error.code().is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
-        }
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        _ => false,
-    }
+    let Some(answer) = error.as_database_error() else {
+        return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_));
+    };
+    // A wrong password or login, an unknown database, no right to connect.
+    !answer.code().is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
 }
 
 /// Names the server and never the password.

@@ -118,9 +118,8 @@ pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failur
         .execute(&mut *tx)
         .await
         .map_err(|error| refused_name(error, &asked.name))?;
-    let principal = sqlx::query_scalar!("select id from principal where name = $1", asked.name)
-        .fetch_one(&mut *tx)
-        .await?;
+    let principal =
+        sqlx::query_scalar!("select id from principal where name = $1", asked.name).fetch_one(&mut *tx).await?;
     if principal < FIRST_PRINCIPAL {
         return Err(Failure::Failed(anyhow!("{} is Holdfast's own name; choose another", asked.name)));
     }
@@ -151,12 +150,10 @@ fn refused_name(error: sqlx::Error, name: &str) -> Failure {
 }
 
 async fn revoke(pool: &PgPool, id: i64) -> Result<(), Failure> {
-    let revoked = sqlx::query!(
-        "update api_key set revoked_at = (select clock()) where id = $1 and revoked_at is null",
-        id
-    )
-    .execute(pool)
-    .await?;
+    let revoked =
+        sqlx::query!("update api_key set revoked_at = (select clock()) where id = $1 and revoked_at is null", id)
+            .execute(pool)
+            .await?;
     if revoked.rows_affected() == 1 {
         say(format_args!("key {id} is revoked"));
         return Ok(());

@@ -40,7 +40,10 @@ fn newer(found: Schema) -> Result<(), Failure> {
             found.oldest_binary
         )));
     }
-    say(format_args!("schema {}, newer than this binary's {SCHEMA_VERSION} and fit for it, nothing to do", found.version));
+    say(format_args!(
+        "schema {}, newer than this binary's {SCHEMA_VERSION} and fit for it, nothing to do",
+        found.version
+    ));
     Ok(())
 }
 

@@ -22,10 +22,8 @@ impl Private {
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let cluster = Cluster::start(options).await.context("the private Postgres cannot start")?;
         let server = pool(&cluster.url("postgres", "postgres"))?;
-        let exists = sqlx::query_scalar!(
-            r#"select exists (select from pg_database where datname = $1) as "exists!""#,
-            DATABASE
-        );
+        let exists =
+            sqlx::query_scalar!(r#"select exists (select from pg_database where datname = $1) as "exists!""#, DATABASE);
         if !exists.fetch_one(&server).await? {
             sqlx::raw_sql("create database holdfast").execute(&server).await?;
         }

@@ -93,6 +93,11 @@ pub(crate) fn failure(error: workers::Error) -> Failure {
 
 /// Host and process, as the other workers and the database's own lists show it.
 pub(crate) fn name() -> String {
+    name_of(std::process::id())
+}
+
+/// The name of a worker of this host.
+pub(crate) fn name_of(pid: u32) -> String {
     let host = rustix::system::uname();
-    format!("holdfast worker {}:{}", host.nodename().to_string_lossy(), std::process::id())
+    format!("holdfast worker {}:{pid}", host.nodename().to_string_lossy())
 }

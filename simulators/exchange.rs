@@ -5,7 +5,13 @@
 //! told of jobs that settled, in any order, and adds their effects up; sums do not depend on the
 //! order, so the end must agree whatever the workers did in between.
 
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use refusals::Refused;
+use refusals::{Quiet, Refusal};
 
 /// An asset's code with the fees that trades in it are locked with, in basis points.
 #[derive(Clone, Debug)]
@@ -41,6 +47,10 @@ pub struct Exchange {
     paid: BTreeSet<i64>,
     released: BTreeSet<i64>,
     refunded: BTreeSet<i64>,
+    /// What settled twice although it can only once.
+    twice: Vec<String>,
+    quiet: Arc<Quiet>,
+    refusals: Vec<Refusal>,
 }
 
 impl Exchange {
@@ -61,22 +71,51 @@ impl Exchange {
 
     /// A lock-escrow settled.
     pub fn lock(&mut self, trade: i64, seller: i64, buyer: i64, asset: &str, amount: i128) {
-        self.locked.insert(trade, Deal { seller, buyer, asset: asset.to_owned(), amount });
+        let before = self.locked.insert(trade, Deal { seller, buyer, asset: asset.to_owned(), amount });
+        self.once(before.is_none(), trade, "locked");
     }
 
     /// A mark-paid settled.
     pub fn mark_paid(&mut self, trade: i64) {
-        self.paid.insert(trade);
+        let first = self.paid.insert(trade);
+        self.once(first, trade, "marked as paid");
     }
 
     /// A release settled.
     pub fn release(&mut self, trade: i64) {
-        self.released.insert(trade);
+        let first = self.released.insert(trade);
+        self.once(first, trade, "released");
     }
 
     /// A refund settled.
     pub fn refund(&mut self, trade: i64) {
-        self.refunded.insert(trade);
+        let first = self.refunded.insert(trade);
+        self.once(first, trade, "refunded");
+    }
+
+    fn once(&mut self, first: bool, trade: i64, what: &str) {
+        if !first {
+            self.twice.push(format!("trade {trade} was {what} twice"));
+        }
+    }
+
+    /// What a person must have: posted and held.
+    pub fn wallet(&self, user: i64, asset: &str) -> Balance {
+        self.balance(user, asset, "wallet")
+    }
+
+    /// What the house must have earned.
+    pub fn fee(&self, asset: &str) -> i128 {
+        self.balance(0, asset, "fee").0
+    }
+
+    /// Minus what must have come in from outside.
+    pub fn world(&self, asset: &str) -> i128 {
+        self.balance(0, asset, "world").0
+    }
+
+    fn balance(&self, owner: i64, asset: &str, purpose: &str) -> Balance {
+        self.balances().get(&(owner, asset.to_owned(), purpose.to_owned())).copied().unwrap_or_default()
     }
 
     /// What every account must have at the end; accounts with nothing are left out.
@@ -114,7 +153,7 @@ impl Exchange {
 
     /// What could never have settled under the rules, whatever the order.
     pub fn impossible(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found = self.twice.clone();
         for trade in self.released.intersection(&self.refunded) {
             found.push(format!("trade {trade} was released and refunded"));
         }
@@ -130,6 +169,9 @@ impl Exchange {
             if !self.people.contains(&deal.seller) || !self.people.contains(&deal.buyer) {
                 found.push(format!("trade {trade} is between people who never registered"));
             }
+            if deal.seller == deal.buyer || deal.amount <= 0 || !self.fees.contains_key(&deal.asset) {
+                found.push(format!("trade {trade} is {deal:?}"));
+            }
         }
         for ((owner, asset, purpose), (posted, held)) in self.balances() {
             if purpose != "world" && (posted < held || held < 0) {
@@ -139,11 +181,13 @@ impl Exchange {
         found
     }
 
-    /// What the books say otherwise, a line each; empty means equal to the last unit. `actual` may
+    /// What the books say otherwise, a line each, with what cannot be and what was refused
+    /// wrongly; empty means equal to the last unit. `actual` may
     /// leave out accounts with nothing; stripes of the house are to be summed.
     pub fn differences(&self, actual: &BTreeMap<Account, Balance>) -> Vec<String> {
         let expected = self.balances();
         let mut lines = self.impossible();
+        lines.extend(self.unjust());
         let keys: BTreeSet<&Account> = expected.keys().chain(actual.keys()).collect();
         for key in keys {
             let wanted = expected.get(key).copied().unwrap_or_default();
@@ -158,11 +202,16 @@ impl Exchange {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, and its figures are small"
+)]
 mod tests {
     use super::{Exchange, Fees};
 
-    fn exchange() -> Exchange {
+    pub(super) fn exchange() -> Exchange {
         let mut exchange = Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25 })]);
         exchange.register(1);
         exchange.register(2);
@@ -194,6 +243,34 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_what_is_told_does_not_matter() {
+        let mut forward = exchange();
+        forward.mark_paid(7);
+        forward.release(7);
+        let mut backward = Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25 })]);
+        backward.release(7);
+        backward.mark_paid(7);
+        backward.lock(7, 1, 2, "btc", 9_999);
+        backward.deposit("p1", 1, "btc", 10_000);
+        backward.register(2);
+        backward.register(1);
+        assert_eq!(forward.balances(), backward.balances());
+        assert_eq!(backward.impossible(), Vec::<String>::new());
+        assert_eq!((backward.wallet(2, "btc"), backward.fee("btc"), backward.world("btc")), ((9_966, 0), 33, -10_000));
+    }
+
+    #[test]
+    fn a_difference_of_one_unit_is_named() {
+        let exchange = exchange();
+        let mut actual = exchange.balances();
+        actual.get_mut(&(1, "btc".into(), "wallet".into())).unwrap().1 -= 1;
+        actual.insert((2, "btc".into(), "receivable".into()), (-1, 0));
+        let found = exchange.differences(&actual);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("expected (10000, 9999), found (10000, 9998)"), "{found:?}");
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         let mut exchange = exchange();
         exchange.release(7);
@@ -202,5 +279,9 @@ mod tests {
         let found = exchange.differences(&exchange.balances()).join("\n");
         assert!(found.contains("released and refunded") && found.contains("never paid"), "{found}");
         assert!(found.contains("never registered"), "{found}");
+        exchange.release(7);
+        exchange.lock(9, 1, 1, "eth", 0);
+        let found = exchange.impossible().join("\n");
+        assert!(found.contains("trade 7 was released twice") && found.contains("trade 9 is"), "{found}");
     }
 }

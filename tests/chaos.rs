@@ -104,6 +104,7 @@ async fn a_worker_that_was_stopped_past_everything_wakes_up_and_does_no_harm() {
     // Its transaction is ended by the server, its heartbeat is missed, its jobs are taken over.
     let mut other = Worker::start(&site, 1);
     site.until_ended(queued).await;
+    site.until_declared_dead(&sleeper).await;
     sleeper.wake();
     site.until_it_beats_again(&sleeper).await;
     sleeper.terminate();

@@ -29,7 +29,7 @@ async fn what_a_dead_worker_held_is_taken_one_at_a_time() {
     let suspects = db.ask_all(&vec![register(None); 3]).await;
     let others = db.ask_all(&vec![register(None); 5]).await;
     let dead = dead_worker(&db, &suspects).await;
-    let mut run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    let run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
     assert_eq!(run.beat().await.unwrap(), suspects);
     assert_eq!(end_of(&db, dead.id()).await, "unclean");
 
@@ -61,21 +61,22 @@ async fn a_job_that_kills_its_workers_is_parked_after_the_third() {
     let db = Db::new().await;
     let [killer, harmless] = db.ask_all(&vec![register(None); 2]).await.try_into().unwrap();
     dead_worker(&db, &[killer, harmless]).await;
-    let mut run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    let run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
     for _ in 0..3 {
         let suspects = run.beat().await.unwrap();
         assert!(suspects.contains(&killer));
         // The worker is gone right after the lease was committed.
         let mut db_connection = db.worker.acquire().await.unwrap();
-        let leased = outbox::lease(&mut db_connection, LANE, 1, Duration::from_secs(60), Some(&[killer])).await.unwrap();
+        let leased = outbox::lease(&mut db_connection, LANE, 1, Duration::from_mins(1), Some(&[killer])).await.unwrap();
         assert_eq!(leased.len(), 1);
-        let again = outbox::lease(&mut db_connection, LANE, 1, Duration::from_secs(60), Some(&[killer])).await.unwrap();
+        let again = outbox::lease(&mut db_connection, LANE, 1, Duration::from_mins(1), Some(&[killer])).await.unwrap();
         assert!(again.is_empty(), "nobody takes it while the lease lasts");
         db.pass("61 seconds").await;
     }
     let settler = db.settler().await;
     settler.refresh(vec![killer, harmless]).await.unwrap();
-    let mut total = [settler.settle_suspect().await.unwrap().unwrap(), settler.settle_suspect().await.unwrap().unwrap()];
+    let mut total =
+        [settler.settle_suspect().await.unwrap().unwrap(), settler.settle_suspect().await.unwrap().unwrap()];
     total.sort_by_key(|report| report.parked);
     assert_eq!(total, [Report { settled: 1, ..Report::default() }, Report { parked: 1, ..Report::default() }]);
     assert_eq!(db.outcome(killer).await, "parked crashes");
@@ -93,10 +94,10 @@ async fn a_clean_end_leaves_no_suspects_and_a_pause_is_survived() {
     clean.note_holding(&ids).await.unwrap();
     let clean_id = clean.id();
     clean.end().await.unwrap();
-    let mut paused = dead_worker(&db, &ids).await;
+    let paused = dead_worker(&db, &ids).await;
     let before = paused.id();
-    let mut other = Run::begin(db.worker.clone(), LANE, "other".to_owned()).await.unwrap();
-    let mut elsewhere = Run::begin(db.worker.clone(), "notify", "elsewhere".to_owned()).await.unwrap();
+    let other = Run::begin(db.worker.clone(), LANE, "other".to_owned()).await.unwrap();
+    let elsewhere = Run::begin(db.worker.clone(), "notify", "elsewhere".to_owned()).await.unwrap();
     assert!(elsewhere.beat().await.unwrap().is_empty(), "another lane does not care");
     assert_eq!(end_of(&db, before).await, "alive", "nor does it judge");
     assert_eq!(other.beat().await.unwrap(), ids);
@@ -115,7 +116,8 @@ async fn a_clean_end_leaves_no_suspects_and_a_pause_is_survived() {
 async fn what_lies_behind_the_cursor_is_found() {
     let db = Db::new().await;
     let [first, behind, ahead] = db.ask_all(&vec![register(None); 3]).await.try_into().unwrap();
-    db.sql(&format!("update outbox set run_at = run_at - interval '1 minute' where job_id in ({first}, {behind})")).await;
+    db.sql(&format!("update outbox set run_at = run_at - interval '1 minute' where job_id in ({first}, {behind})"))
+        .await;
     let settler = db.settler_on(db.worker.clone(), 1).await;
     let batch = settler.claim().await.unwrap().unwrap();
     assert_eq!(batch.ids(), [first]);
@@ -145,7 +147,7 @@ async fn until_claimed(settler: &Settler) -> Vec<i64> {
 }
 
 /// Longer than any test may take, so that only a nudge can end the waiting.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_nudge_wakes_its_lane_and_no_other() {

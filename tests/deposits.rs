@@ -20,10 +20,11 @@ fn told(payment: &Payment, status: PaymentStatus, amount: &str) -> Payment {
 
 /// The provider takes back everything that a person was ever credited.
 pub(crate) async fn take_back_all(db: &Db, user: i64) {
-    let paid = sqlx::query!("select payment_id, outcome_text from deposit where user_id = $1 and state = 'credited'", user)
-        .fetch_all(&db.owner)
-        .await
-        .unwrap();
+    let paid =
+        sqlx::query!("select payment_id, outcome_text from deposit where user_id = $1 and state = 'credited'", user)
+            .fetch_all(&db.owner)
+            .await
+            .unwrap();
     for row in paid {
         let amount = row.outcome_text.unwrap();
         let paid = Payment { payment_id: row.payment_id.parse().unwrap(), ..payment(user, "btc", &amount) };
@@ -269,7 +270,10 @@ async fn what_a_clawback_lacks_is_owed_and_repaid_first() {
     db.told(&paid).await;
     let trade = db.trade(user, buyer, "btc", "0.2").await;
     assert_eq!(db.told(&told(&paid, Refunded, "0.5")).await, "settled");
-    assert_eq!(deposit_text(&db, paid.payment_id).await, "loss, credited 50000000, taken back 30000000 of which lacking 20000000");
+    assert_eq!(
+        deposit_text(&db, paid.payment_id).await,
+        "loss, credited 50000000, taken back 30000000 of which lacking 20000000"
+    );
     assert_eq!(db.done(lock(user, buyer, "btc", "0.00000001")).await, "rejected user_frozen");
     db.fund(user, "btc", "0.05").await;
     assert_eq!(db.done(refund(trade, buyer)).await, "settled");
@@ -292,7 +296,8 @@ async fn what_a_clawback_lacks_is_owed_and_repaid_first() {
         9                      1 btc            v7      0.25000000 ->     0.45000000 held 0.00000000
         9   receivable_repay   1 btc            v8     -0.15000000 ->     0.30000000 held 0.00000000
         9                      1 owes btc       v3      0.15000000 ->     0.00000000 held 0.00000000
-    "#]].assert_eq(&db.ledger_text().await);
+    "#]]
+    .assert_eq(&db.ledger_text().await);
     db.verified().await;
 }
 
@@ -322,11 +327,13 @@ async fn a_forged_row_of_the_inbox_is_never_credited() {
         .fetch_one(&mut *tx)
         .await
         .unwrap();
-        let job = outbox::enqueue(&mut tx, &[credit_of(inbox_id, &format!("forged {number}"))]).await.unwrap()[0].job_id();
+        let job =
+            outbox::enqueue(&mut tx, &[credit_of(inbox_id, &format!("forged {number}"))]).await.unwrap()[0].job_id();
         tx.commit().await.unwrap();
         db.drain().await;
         assert_eq!(db.outcome(job).await, "parked contradiction", "{what}");
-        let seen = sqlx::query_scalar!("select detail from parked where job_id = $1", job).fetch_one(&db.owner).await.unwrap();
+        let seen =
+            sqlx::query_scalar!("select detail from parked where job_id = $1", job).fetch_one(&db.owner).await.unwrap();
         assert!(seen.contains(detail), "{what}: {seen}");
     }
     assert_eq!(db.wallet(user, "btc").await, "nothing");

@@ -2,7 +2,7 @@
 
 use outbox::{Ask, Recorded, Trouble, trouble};
 
-use crate::harness::{Db, ask_of, mark_paid, refusal, refund, register, release, until};
+use crate::harness::{Db, ask_of, mark_paid, refund, refusal, register, release, until};
 
 /// Rows of request, job and outbox.
 async fn recorded(db: &Db) -> (i64, i64, i64) {
@@ -142,7 +142,11 @@ async fn a_rivals_key_is_answered_as_what_the_rival_made_of_it() {
             let mut tx = db.api.begin().await.unwrap();
             let ours = outbox::enqueue(&mut tx, &asks).await.unwrap();
             // The first round leaves nothing behind, so that the second starts afresh.
-            if commits { tx.commit().await.unwrap() } else { tx.rollback().await.unwrap() }
+            if commits {
+                tx.commit().await.unwrap();
+            } else {
+                tx.rollback().await.unwrap();
+            }
             ours
         };
         let (ours, ()) = tokio::join!(ours, finish);

@@ -88,7 +88,10 @@ async fn a_hold_closes_once_and_an_account_stays_what_it_is() {
             ("account_identity", "update account set owner = owner + 1 where owner <> 0"),
             ("account_identity", "update account set asset = 2"),
             ("account_identity", "update account set stripe = 1 where owner = 0"),
-            ("account_key_unique", "insert into account select 9000, owner, asset, purpose, stripe from account where id > 0 limit 1"),
+            (
+                "account_key_unique",
+                "insert into account select 9000, owner, asset, purpose, stripe from account where id > 0 limit 1",
+            ),
             ("account_floor_by_id", "insert into account values (9000, 0, 1, 'world', 1)"),
             ("account_floor_by_id", "insert into account values (-9000, 1, 2, 'wallet')"),
             ("account_owner_by_purpose", "insert into account values (9000, 0, 2, 'wallet')"),
@@ -160,9 +163,12 @@ async fn a_trade_moves_only_as_its_machine_says() {
     for from in states {
         for to in states {
             let times = "paid_at = coalesce(paid_at, clock())";
-            let fees = if to == "released" { "maker_fee = 0, taker_fee = 0" } else { "maker_fee = null, taker_fee = null" };
+            let fees =
+                if to == "released" { "maker_fee = 0, taker_fee = 0" } else { "maker_fee = null, taker_fee = null" };
             let closed = if to == "released" || to == "refunded" { "clock()" } else { "null" };
-            let statement = format!("update trade set state = '{to}', {times}, {fees}, closed_at = {closed} where state = '{from}'");
+            let statement = format!(
+                "update trade set state = '{to}', {times}, {fees}, closed_at = {closed} where state = '{from}'"
+            );
             let guarded = from != to && !allowed.contains(&(from, to)) || from == "released" || from == "refunded";
             if guarded {
                 check(&db, &[("trade_transition", &statement)]).await;

@@ -17,13 +17,15 @@ mod drain;
 mod ledger_text;
 mod refusal;
 mod server;
+mod site;
 mod statements;
 
 pub(crate) use asks::{SUBMITTER, ask_of, lock, mark_paid, refund, register, release};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
 pub(crate) use drain::sum;
-pub(crate) use refusal::{Refusal, refusal};
+pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
+pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};
 pub(crate) use statements::Statements;
 
 use std::time::{Duration, Instant};

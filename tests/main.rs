@@ -7,14 +7,19 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::large_futures,
-    reason = "a test fails by panicking, and its figures are small"
+    clippy::needless_raw_string_hashes,
+    reason = "a test fails by panicking, its figures are small, and snapshots are written by a tool"
 )]
 
+mod api;
+mod chaos;
+mod cli;
 mod deaths;
 mod deposits;
 mod enqueue;
 mod guards;
 mod harness;
+mod order;
 mod queue;
 mod races;
 mod replay;
@@ -22,3 +27,4 @@ mod rights;
 mod schema;
 mod tidy;
 mod trades;
+mod verify;

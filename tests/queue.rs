@@ -6,7 +6,7 @@ use expect_test::expect;
 use outbox::{Trouble, trouble};
 use settlement::Report;
 
-use crate::harness::{Db, Statements, ask_of, lock, mark_paid, payment, refund, register, release, until};
+use crate::harness::{Db, Statements, ask_of, lock, mark_paid, payment, refund, register, release, run, until};
 
 const LANE: &str = settlement::Settler::LANE;
 
@@ -62,9 +62,12 @@ async fn several_poisonous_jobs_are_each_found() {
 async fn a_payload_that_cannot_be_read_is_parked() {
     let db = Db::new().await;
     let mut ids = Vec::new();
-    for (kind, payload) in
-        [("user-register", r#"{"surprise":1}"#), ("user-register", "7"), ("user-register", r#"{"referrer_id":7}"#), ("unheard-of", "{}")]
-    {
+    for (kind, payload) in [
+        ("user-register", r#"{"surprise":1}"#),
+        ("user-register", "7"),
+        ("user-register", r#"{"referrer_id":7}"#),
+        ("unheard-of", "{}"),
+    ] {
         let mut ask = ask_of(&format!("{kind} {payload}"), &register(None));
         ask.kind = kind;
         ask.payload = payload.to_owned();
@@ -81,12 +84,27 @@ async fn a_payload_that_cannot_be_read_is_parked() {
     db.verified().await;
 }
 
+/// Nothing ties a row of the outbox to a job. One that stands alone must not stop the lane.
+#[tokio::test]
+async fn a_row_without_its_job_ends_with_a_person() {
+    let db = Db::new().await;
+    let before = db.ask(register(None)).await;
+    let orphan = "insert into outbox (job_id, lane, slot, subject, run_at) values (1000000, 'ledger', 0, 1, clock())";
+    run(&db.api, orphan).await.unwrap();
+    let after = db.ask(register(None)).await;
+    assert_eq!(db.drain().await, Report { settled: 2, parked: 1, ..Report::default() });
+    assert_eq!((db.outcome(before).await.as_str(), db.outcome(after).await.as_str()), ("settled", "settled"));
+    assert_eq!(db.outcome(1_000_000).await, "parked unreadable");
+    let found = settlement::verify::verify(&db.worker).await.unwrap();
+    assert_eq!(found.failed().map(|check| check.name).collect::<Vec<_>>(), ["queue-rows-have-jobs"]);
+}
+
 /// RULES 7: a minute without Postgres must not park the backlog.
 #[tokio::test]
 async fn weather_blames_no_job_and_counts_no_attempt() {
     let db = Db::new().await;
     let ids = db.ask_all(&vec![register(None); 20]).await;
-    for code in ["40001", "40P01", "53200", "55P03", "57014", "57P01", "58030", "XX000"] {
+    for code in ["40001", "40P01", "53200", "55P03", "57014", "57P01", "58030", "XX000", "08006"] {
         make_fail(&db, ids[3], code).await;
         let settler = db.settler().await;
         let error = settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap_err();
@@ -123,10 +141,12 @@ async fn a_connection_that_is_killed_in_the_middle_loses_nothing() {
     assert!(ids.iter().all(|id| *id > 0));
     // The locks go when the server has noticed.
     let kept = async || {
-        sqlx::query_scalar!(r#"select count(*) as "n!" from (select from outbox where attempt = 0 for update skip locked) f"#)
-            .fetch_one(&db.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar!(
+            r#"select count(*) as "n!" from (select from outbox where attempt = 0 for update skip locked) f"#
+        )
+        .fetch_one(&db.owner)
+        .await
+        .unwrap()
     };
     until("the jobs are free", async || kept().await == 20).await;
     // The same worker goes on, on a new connection.
@@ -178,7 +198,7 @@ async fn a_batch_of_five_hundred_takes_the_statements_of_one() {
             db.callback(&payment(buyer, "btc", "0.0001")).await;
         }
         let settler = db.settler().await;
-        let statements = Statements::watch();
+        let mut statements = Statements::watch();
         db.ask_all(&jobs).await;
         let to_enqueue = statements.since();
         let batch = settler.claim().await.unwrap().unwrap();
@@ -196,7 +216,8 @@ async fn a_batch_of_five_hundred_takes_the_statements_of_one() {
             2,
             19,
         )
-    "#]].assert_debug_eq(&counts[0]);
+    "#]]
+    .assert_debug_eq(&counts[0]);
 }
 
 /// A job is never at an earlier attempt than it was, wherever it goes.
@@ -208,7 +229,10 @@ async fn the_fence_never_restarts() {
     let mut seen = Vec::new();
     for _ in 0..4 {
         assert_eq!(db.drain_due(&settler).await.ended(), 0);
-        let row = sqlx::query!("select attempt, last_error from outbox where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+        let row = sqlx::query!("select attempt, last_error from outbox where job_id = $1", id)
+            .fetch_one(&db.owner)
+            .await
+            .unwrap();
         seen.push(row.attempt);
         assert_eq!(row.last_error.as_deref(), Some("the trade's lock has not settled yet"));
         db.pass("5 seconds").await;
@@ -225,6 +249,7 @@ async fn the_fence_never_restarts() {
     let parked = outbox::Parked { job_id: id, attempt: leased[0].attempt, reason: "asked", detail: "a\0b".to_owned() };
     outbox::park(&mut tx, &[parked]).await.unwrap();
     tx.commit().await.unwrap();
-    let kept = sqlx::query!("select attempt, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+    let kept =
+        sqlx::query!("select attempt, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
     assert_eq!((kept.attempt, kept.detail.as_str()), (leased[0].attempt, "a\u{fffd}b"));
 }

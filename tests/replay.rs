@@ -3,7 +3,7 @@
 use jobs::{KINDS, kind_info};
 use outbox::{Ask, Recorded};
 
-use crate::harness::{Db, ask_of, credit_of, lock, mark_paid, payment, refusal, refund, register, release};
+use crate::harness::{Db, ask_of, credit_of, lock, mark_paid, payment, refund, refusal, register, release};
 
 /// An ask of each kind that settles, with all that it needs. A kind that is missing here fails.
 async fn ask_for(db: &Db, kind: &str) -> Ask {
@@ -71,15 +71,20 @@ async fn check_replay(kind: &str) {
     assert_eq!(db.drain().await.ended(), 0, "{kind}");
 
     // Delivered again, next to a job that has nothing to do with it.
-    db.sql(&format!("insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, {id}, clock())"))
-        .await;
+    db.sql(&format!(
+        "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, {id}, clock())"
+    ))
+    .await;
     let twice = db
-        .try_sql(&format!("insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, 1, clock())"))
+        .try_sql(&format!(
+            "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, 1, clock())"
+        ))
         .await;
     assert_eq!(refusal(twice).constraint, "outbox_pk", "{kind}: a job is never in one batch twice");
     let neighbour = db.ask(refund(1_000_000, 1)).await;
     db.drain().await;
-    let parked = sqlx::query!("select reason, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
+    let parked =
+        sqlx::query!("select reason, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
     assert_eq!(parked.reason, "poison", "{kind}");
     assert!(parked.detail.contains("duplicate key value"), "{kind}: {}", parked.detail);
     assert_eq!(db.outcome(neighbour).await, "rejected trade_unknown", "{kind}");
@@ -87,7 +92,8 @@ async fn check_replay(kind: &str) {
     // An operator would cancel it; with that the neighbour's outcome is the one thing that is new.
     db.sql(&format!("delete from parked where job_id = {id}")).await;
     let outcome = format!("\"job_id\":{neighbour},");
-    let now: Vec<String> = state(&db).await.lines().filter(|line| !line.contains(&outcome)).map(str::to_owned).collect();
+    let now: Vec<String> =
+        state(&db).await.lines().filter(|line| !line.contains(&outcome)).map(str::to_owned).collect();
     assert_eq!(now.join("\n"), after.lines().collect::<Vec<_>>().join("\n"), "{kind}");
     db.verified().await;
 }

@@ -141,7 +141,12 @@ async fn no_role_of_holdfast_can_become_more_than_it_is() {
         refused(pool, "update clock_shift set shift = '1 day'", "permission denied for table clock_shift").await;
         refused(pool, "update schema set oldest_binary = 1", "permission denied for table schema").await;
         refused(pool, "select setval('job_id', 1)", "permission denied for sequence job_id").await;
-        refused(pool, "create or replace function clock() returns timestamptz language sql as 'select now()'", "permission denied").await;
+        refused(
+            pool,
+            "create or replace function clock() returns timestamptz language sql as 'select now()'",
+            "permission denied",
+        )
+        .await;
         refused(pool, "alter role postgres password 'x'", "must be superuser").await;
         refused(pool, "alter policy worker_all on job using (true)", "must be owner").await;
         refused(pool, "copy (select 1) to program 'true'", "must be superuser").await;
@@ -191,7 +196,8 @@ async fn workers_may_not_change_what_is_append_only() {
         let denied = format!("permission denied for table {table}");
         refused(&db.worker, &format!("insert into {table} default values"), &denied).await;
     }
-    let twice = "insert into outcome (job_id, status, attempts, finished_at) select job_id, 'settled', 1, clock() from outcome";
+    let twice =
+        "insert into outcome (job_id, status, attempts, finished_at) select job_id, 'settled', 1, clock() from outcome";
     let twice = refusal(run(&db.worker, twice).await);
     assert_eq!((twice.code.as_str(), twice.constraint.contains("outcome_p")), ("23505", true), "{twice:?}");
 }

@@ -99,7 +99,8 @@ async fn the_schema_is_the_one_on_record() {
     let mut relation = None;
     for part in parts(&db).await {
         if relation.as_ref() != Some(&part.relation) {
-            writeln!(text, "\n{}", if part.relation.is_empty() { "functions and sequences" } else { &part.relation }).unwrap();
+            writeln!(text, "\n{}", if part.relation.is_empty() { "functions and sequences" } else { &part.relation })
+                .unwrap();
             relation = Some(part.relation);
         }
         for line in part.text.lines() {

@@ -28,9 +28,12 @@ fn files() -> Vec<String> {
     listed.split_terminator('\0').filter(|file| root().join(file).is_file()).map(str::to_owned).collect()
 }
 
-fn files_ending(ending: &str) -> Vec<String> {
-    let found: Vec<String> = files().into_iter().filter(|file| file.ends_with(ending)).collect();
-    assert!(!found.is_empty(), "no file ends with {ending}");
+fn files_with(extension: &str) -> Vec<String> {
+    let found: Vec<String> = files()
+        .into_iter()
+        .filter(|file| Path::new(file).extension().is_some_and(|found| found == extension))
+        .collect();
+    assert!(!found.is_empty(), "no file is a .{extension}");
     found
 }
 
@@ -40,7 +43,7 @@ fn read(file: &str) -> String {
 
 #[test]
 fn no_file_of_rust_is_longer_than_it_should_be() {
-    let long: Vec<String> = files_ending(".rs")
+    let long: Vec<String> = files_with("rs")
         .into_iter()
         .map(|file| (read(&file).lines().count(), file))
         .filter(|(lines, _)| *lines > LINES_MAX)
@@ -51,7 +54,7 @@ fn no_file_of_rust_is_longer_than_it_should_be() {
 
 #[test]
 fn no_module_is_called_mod_and_none_imports_everything() {
-    let globs: Vec<String> = files_ending(".rs")
+    let globs: Vec<String> = files_with("rs")
         .iter()
         .flat_map(|file| {
             let text = read(file);
@@ -97,9 +100,14 @@ fn links(text: &str) -> Vec<String> {
 fn links_between_documents_lead_somewhere() {
     assert_eq!(links("[a](b.md#c) `[x](y)` [d](https://e) [f](#g)\n```\n[h](i)\n```"), ["b.md"]);
     let mut broken = Vec::new();
-    for file in files().iter().filter(|file| file.ends_with(".md")) {
+    for file in &files_with("md") {
         let folder = root().join(file).parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        broken.extend(links(&read(file)).into_iter().filter(|link| !folder.join(link).exists()).map(|link| format!("{file}: {link}")));
+        broken.extend(
+            links(&read(file))
+                .into_iter()
+                .filter(|link| !folder.join(link).exists())
+                .map(|link| format!("{file}: {link}")),
+        );
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
@@ -119,9 +127,9 @@ fn every_kind_has_its_file_and_its_replay_test() {
 /// they compare with its own storage.
 #[test]
 fn apalis_is_named_by_the_workers_only() {
-    let elsewhere: Vec<String> = files()
+    let elsewhere: Vec<String> = files_with("rs")
         .into_iter()
-        .filter(|file| file.ends_with(".rs") || file.ends_with("/Cargo.toml"))
+        .chain(files_with("toml").into_iter().filter(|file| file.ends_with("/Cargo.toml")))
         .filter(|file| !file.starts_with("workers/") && !file.starts_with("tests/bench/") && file != "tests/tidy.rs")
         .filter(|file| read(file).to_lowercase().contains("apalis"))
         .collect();
@@ -132,7 +140,7 @@ fn apalis_is_named_by_the_workers_only() {
 #[test]
 fn migrations_are_append_only() {
     let mut text = String::new();
-    for file in files_ending(".sql").iter().filter(|file| file.starts_with("migrations/")) {
+    for file in files_with("sql").iter().filter(|file| file.starts_with("migrations/")) {
         let digest = Sha256::digest(std::fs::read(root().join(file)).unwrap());
         writeln!(text, "{} {file}", hex::encode(digest)).unwrap();
     }
@@ -191,9 +199,20 @@ fn the_crates_depend_on_each_other_in_one_direction() {
 /// What decides is pure: no clock, no files, no environment, no chance.
 #[test]
 fn the_pure_crates_reach_for_nothing() {
-    let outside = ["std::fs", "std::net", "std::env", "std::process", "std::thread", "SystemTime", "Instant::now", "Utc::now", "rand::", "println!"];
+    let outside = [
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "SystemTime",
+        "Instant::now",
+        "Utc::now",
+        "rand::",
+        "println!",
+    ];
     let mut found = Vec::new();
-    for file in files_ending(".rs").iter().filter(|file| file.starts_with("ledger/") || file.starts_with("jobs/")) {
+    for file in files_with("rs").iter().filter(|file| file.starts_with("ledger/") || file.starts_with("jobs/")) {
         let text = read(file);
         found.extend(outside.iter().filter(|word| text.contains(**word)).map(|word| format!("{file}: {word}")));
     }
@@ -206,7 +225,9 @@ fn the_pure_crates_reach_for_nothing() {
 fn nothing_names_a_path_of_somebodys_machine() {
     // Where a package manager puts its files is the same for everybody.
     let public = "/home/linuxbrew/";
-    let paths = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Us", "ers/"], ["/tmp/", "target"], ["/tmp/", "plan"]].map(|parts| parts.concat());
+    let paths =
+        [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Us", "ers/"], ["/tmp/", "target"], ["/tmp/", "plan"]]
+            .map(|parts| parts.concat());
     let mut found = Vec::new();
     for file in files() {
         let text = read(&file);
@@ -215,7 +236,8 @@ fn nothing_names_a_path_of_somebodys_machine() {
                 let before = |at: usize| line[..at].chars().next_back();
                 // In an address or a relative path it is something else.
                 line.match_indices(path.as_str()).any(|(at, _)| {
-                    !line[at..].starts_with(public) && before(at).is_none_or(|c| !c.is_alphanumeric() && !"./-_}".contains(c))
+                    !line[at..].starts_with(public)
+                        && before(at).is_none_or(|c| !c.is_alphanumeric() && !"./-_}".contains(c))
                 })
             };
             found.extend(paths.iter().filter(|path| named(path)).map(|path| format!("{file}:{}: {path}", number + 1)));

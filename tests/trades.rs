@@ -9,8 +9,9 @@ use jobs::AnyJob;
 use crate::harness::{Db, lock, mark_paid, refund, release};
 
 /// The state of a trade; `none` before its lock has settled.
-async fn state(db: &Db, trade: i64) -> String {
-    let row = sqlx::query_scalar!("select state from trade where id = $1", trade).fetch_optional(&db.owner).await.unwrap();
+pub(crate) async fn state(db: &Db, trade: i64) -> String {
+    let row =
+        sqlx::query_scalar!("select state from trade where id = $1", trade).fetch_optional(&db.owner).await.unwrap();
     row.unwrap_or_else(|| "none".to_owned())
 }
 
@@ -57,7 +58,8 @@ async fn every_event_in_every_state_by_everybody() {
                 let job = db.ask(of(trade, person(actor))).await;
                 db.drain().await;
                 let (outcome, result) = (db.outcome(job).await, db.result(job).await);
-                if let Some((.., leads_to)) = ALLOWED.iter().find(|row| (row.0, row.1, row.2) == (found, event, actor)) {
+                if let Some((.., leads_to)) = ALLOWED.iter().find(|row| (row.0, row.1, row.2) == (found, event, actor))
+                {
                     assert_eq!((outcome.as_str(), result.as_str()), ("settled", ""), "{what}");
                     assert_eq!(state(&db, trade).await, *leads_to, "{what}");
                     continue;
@@ -131,7 +133,8 @@ async fn a_refused_lock_leaves_its_neighbours_in_the_batch_alone() {
         3                      1 btc            v1      0.50000000 ->     0.50000000 held 0.00000000
         4   open hold 4        1 btc            v2      0.20000000 ->     0.50000000 held 0.20000000
         6   open hold 6        1 btc            v3      0.30000000 ->     0.50000000 held 0.50000000
-    "#]].assert_eq(&db.ledger_text().await);
+    "#]]
+    .assert_eq(&db.ledger_text().await);
     db.verified().await;
 }
 
@@ -141,8 +144,11 @@ async fn the_deadline_is_for_asking_not_for_settling() {
     let db = Db::new().await;
     let [seller, buyer] = db.people().await;
     db.fund(seller, "btc", "0.9").await;
-    let [in_time, late, given_up] =
-        [db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await];
+    let [in_time, late, given_up] = [
+        db.trade(seller, buyer, "btc", "0.1").await,
+        db.trade(seller, buyer, "btc", "0.1").await,
+        db.trade(seller, buyer, "btc", "0.1").await,
+    ];
     db.pass("119 minutes").await;
     let asked_in_time = db.ask(mark_paid(in_time, buyer)).await;
     db.pass("2 minutes").await;
@@ -216,134 +222,7 @@ async fn fees_are_floored_and_sum_to_what_was_held() {
         2 at 5000 and 5000: fees 1 and 1; trade_fee 2
         3 at 5000 and 5000: fees 1 and 1; trade_settle 1, trade_fee 2
         7 at 10000 and 0: fees 7 and 0; trade_fee 7
-    "#]].assert_eq(&text);
-    db.verified().await;
-}
-
-/// A release that a worker comes to before the lock waits for it.
-#[tokio::test]
-async fn what_overtakes_its_lock_waits_for_it() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let slow = db.settler_on(db.worker.clone(), 1).await;
-    let held = slow.claim().await.unwrap().unwrap();
-    assert_eq!(held.ids(), [trade]);
-
-    let paid = db.ask(mark_paid(trade, buyer)).await;
-    let released = db.ask(release(trade, seller)).await;
-    let quick = db.settler().await;
-    let report = quick.settle(quick.claim().await.unwrap().unwrap()).await.unwrap();
-    assert_eq!((report.postponed, report.ended()), (2, 0));
-    expect![[r#"
-        4 lock-escrow attempt 0
-        5 trade-event attempt 1 the trade's lock has not settled yet
-        6 release attempt 1 an earlier job of its subject waits
-    "#]].assert_eq(&db.queue_text().await);
-
-    slow.settle(held).await.unwrap();
-    db.drain().await;
-    for job in [trade, paid, released] {
-        assert_eq!(db.outcome(job).await, "settled");
-    }
-    let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", released);
-    assert!(attempts.fetch_one(&db.owner).await.unwrap() >= 2, "the waiting counts as attempts");
-    db.verified().await;
-}
-
-/// Waiting is bounded, and cheap: the waits grow.
-#[tokio::test]
-async fn what_waits_for_a_trade_that_never_comes_is_rejected_in_the_end() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    let never = 1_000_000;
-    let jobs = [mark_paid(never, buyer), release(never + 1, seller), refund(never + 2, buyer)];
-    let ids = db.ask_all(&jobs).await;
-    let settler = db.settler().await;
-    assert_eq!(db.drain_due(&settler).await.postponed, 3);
-    db.pass("59 seconds").await;
-    assert_eq!(db.drain_due(&settler).await.postponed, 3);
-    db.pass("2 seconds").await;
-    db.pass("3 seconds").await;
-    assert_eq!(db.drain_due(&settler).await.rejected, 3);
-    for id in ids {
-        assert_eq!(db.outcome(id).await, "rejected trade_unknown");
-    }
-    let id = db.ask(release(never, seller)).await;
-    db.drain().await;
-    let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
-    assert!((10..=40).contains(&attempts), "{attempts} attempts in a minute");
-}
-
-#[tokio::test]
-async fn what_waits_for_a_lock_that_was_refused_is_told_so() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    let refused = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let early = db.ask(release(refused, seller)).await;
-    db.drain().await;
-    assert_eq!(db.outcome(refused).await, "rejected insufficient_funds");
-    assert_eq!(db.outcome(early).await, "rejected trade_never_opened");
-    assert_eq!(db.done(mark_paid(refused, buyer)).await, "rejected trade_never_opened");
-    assert_eq!(db.done(refund(seller, buyer)).await, "rejected trade_never_opened", "the id of a person is no trade");
-}
-
-#[tokio::test]
-async fn a_whole_trade_may_be_one_batch() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let ids = db.ask_all(&[mark_paid(trade, buyer), release(trade, seller), release(trade, seller)]).await;
-    db.drain().await;
-    let mut outcomes = vec![db.outcome(trade).await];
-    for id in ids {
-        outcomes.push(db.outcome(id).await);
-    }
-    assert_eq!(outcomes, ["settled", "settled", "settled", "rejected wrong_state"]);
-    assert_eq!(db.wallet(buyer, "btc").await, "0.49800000");
-    db.verified().await;
-}
-
-#[tokio::test]
-async fn a_trade_may_be_paid_and_closed_in_one_batch() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let (released, refunded) =
-        (db.trade(seller, buyer, "btc", "0.5").await, db.trade(seller, buyer, "btc", "0.4").await);
-    let jobs = [mark_paid(released, buyer), mark_paid(refunded, buyer), release(released, seller), refund(refunded, buyer)];
-    let ids = db.ask_all(&jobs).await;
-    let settler = db.settler().await;
-    let batch = settler.claim().await.unwrap().unwrap();
-    assert_eq!(batch.ids(), ids);
-    assert_eq!(settler.settle(batch).await.unwrap().settled, 4);
-    assert_eq!((state(&db, released).await.as_str(), state(&db, refunded).await.as_str()), ("released", "refunded"));
-    db.verified().await;
-}
-
-/// A debt is repaid out of a release too, also when all accounts but the debt were loaded for
-/// the sake of other jobs of the batch.
-#[tokio::test]
-async fn a_release_in_the_batch_of_its_lock_repays_too() {
-    let db = Db::new().await;
-    let [seller, debtor, other] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    db.fund(debtor, "btc", "0.1").await;
-    let before = db.trade(debtor, other, "btc", "0.1").await;
-    let ready = db.trade(seller, other, "btc", "0.1").await;
-    assert_eq!(db.done(mark_paid(ready, other)).await, "settled");
-    crate::deposits::take_back_all(&db, debtor).await;
-    assert_eq!(db.owed(debtor, "btc").await, "-0.10000000");
-
-    // The refund asks for the debtor's wallet, the other release for the fee account.
-    let trade = db.ask(lock(seller, debtor, "btc", "0.5")).await;
-    let rest = [refund(before, other), release(ready, seller), mark_paid(trade, debtor), release(trade, seller)];
-    for id in db.ask_all(&rest).await {
-        db.drain().await;
-        assert_eq!(db.outcome(id).await, "settled");
-    }
-    assert_eq!(db.owed(debtor, "btc").await, "0.00000000");
+    "#]]
+    .assert_eq(&text);
     db.verified().await;
 }

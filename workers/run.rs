@@ -17,6 +17,9 @@ use crate::ledger::settle;
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
 
+/// How long the connections may take to say goodbye.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// How a worker process works.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -78,16 +81,24 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let feed = Arc::new(Feed::new(settler, run, ears));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
 
-    #[expect(clippy::disallowed_methods, reason = "aborted below; what fails in it is logged there")]
+    #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     let result = supervise(&options, Arc::clone(&feed), shutdown).await;
     heart.abort();
+    if heart.await.is_err_and(|error| error.is_panic()) {
+        tracing::error!("the heartbeat panicked");
+    }
     if let Err(error) = feed.run.end().await {
         tracing::warn!(%error, "the end of the run could not be noted");
     }
     tracing::info!(run = feed.run.id(), "stopped");
-    pool.close().await;
-    notes.close().await;
+    // The feed's listener has a connection of the pool for itself, and closing waits for it.
+    drop(feed);
+    for pool in [pool, notes] {
+        if tokio::time::timeout(CLOSING, pool.close()).await.is_err() {
+            tracing::debug!("connections were still in use; they end with the process");
+        }
+    }
     result
 }
 

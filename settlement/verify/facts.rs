@@ -48,7 +48,8 @@ async fn deposit_jobs_have_callbacks(db: &mut PgConnection) -> Result<Check, Err
         from job j
         join outcome o on o.job_id = j.id and o.status = 'settled'
         left join request r on r.job_id = j.id
-        left join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
+        left join ipn_inbox i on i.id =
+            case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
         where j.kind = 'deposit-credit'
             and (j.submitted_by <> 2 or i.fact_key is null or r.key <> i.fact_key)
         order by j.id
@@ -71,7 +72,8 @@ async fn paid_facts_are_accounted_for(db: &mut PgConnection) -> Result<Check, Er
                 split_part(split_part(i.fact_key, ',', 2), ':', 2) as status
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
-            join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
+            join ipn_inbox i on i.id =
+                case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
             where j.kind = 'deposit-credit' and i.fact_key is not null
         ) f
         left join deposit d on d.provider = 'nowpayments' and d.payment_id = f.payment_id
@@ -102,7 +104,8 @@ async fn credits_are_what_was_signed(db: &mut PgConnection) -> Result<Check, Err
         ) c
         join asset s on s.id = c.asset
         join job j on j.id = c.job_id
-        join ipn_inbox i on i.id = case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
+        join ipn_inbox i on i.id =
+            case when j.payload ->> 'inbox_id' ~ '^[0-9]{1,18}$' then (j.payload ->> 'inbox_id')::bigint end
         cross join lateral (
             select split_part(split_part(i.fact_key, ',', 1), ':', 2) as payment_id,
                 split_part(split_part(i.fact_key, ',', 2), ':', 2) as status,

@@ -18,7 +18,8 @@ const ASSETS: [(&str, &str, &str); 3] =
 /// in all. Some of them are to be refused: locks beyond what is there, releases by the wrong
 /// person, a release and a refund of one trade, payments told of twice.
 pub(super) async fn queue(site: &Site, count: usize) -> usize {
-    let mut load = Load { site, rng: StdRng::seed_from_u64(11), keys: 0, recorded: 0, opened: Vec::new(), marked: Vec::new() };
+    let mut load =
+        Load { site, rng: StdRng::seed_from_u64(11), keys: 0, recorded: 0, opened: Vec::new(), marked: Vec::new() };
     let people = load.people().await;
     let already = load.recorded;
     while load.recorded < already + count {

@@ -8,12 +8,15 @@ use super::site::Site;
 /// What the books say otherwise than a naive model that is told which of the recorded requests
 /// settled. The amounts come from the requests and the callbacks as they were sent.
 pub(super) async fn differences(site: &Site) -> Vec<String> {
-    let assets = sqlx::query!("select code, scale, maker_bps, taker_bps from asset").fetch_all(&site.owner).await.unwrap();
+    let assets =
+        sqlx::query!("select code, scale, maker_bps, taker_bps from asset").fetch_all(&site.owner).await.unwrap();
     let scales: BTreeMap<String, usize> =
         assets.iter().map(|asset| (asset.code.clone(), usize::try_from(asset.scale).unwrap())).collect();
-    let mut model = Exchange::new(assets.into_iter().map(|asset| {
-        (asset.code, Fees { maker_bps: asset.maker_bps.into(), taker_bps: asset.taker_bps.into() })
-    }));
+    let mut model = Exchange::new(
+        assets
+            .into_iter()
+            .map(|asset| (asset.code, Fees { maker_bps: asset.maker_bps.into(), taker_bps: asset.taker_bps.into() })),
+    );
     let settled = sqlx::query!(
         r#"
         select j.id, j.kind, j.payload::text as "payload!", convert_from(i.body, 'utf8') as body

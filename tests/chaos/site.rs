@@ -82,26 +82,31 @@ impl Site {
         .unwrap()
     }
 
+    /// Returns when the others have noticed that a worker's heart has stopped.
+    pub(super) async fn until_declared_dead(&self, worker: &Worker) {
+        self.until_run("declared dead", worker, false).await;
+    }
+
     /// Returns when a worker that had been declared dead has begun a new run.
     pub(super) async fn until_it_beats_again(&self, worker: &Worker) {
+        self.until_run("beating", worker, true).await;
+    }
+
+    async fn until_run(&self, what: &str, worker: &Worker, alive: bool) {
         let name = format!("%{}", worker.id());
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let alive = sqlx::query_scalar!(
-                r#"
-                select count(*) filter (where end_kind is null) > 0 and count(*) filter (where end_kind is not null) > 0
-                    as "alive!"
-                from worker_run where name like $1
-                "#,
+            let beats = sqlx::query_scalar!(
+                r#"select count(*) filter (where end_kind is null) > 0 as "beats!" from worker_run where name like $1"#,
                 name,
             )
             .fetch_one(&self.owner)
             .await
             .unwrap();
-            if alive {
+            if beats == alive {
                 return;
             }
-            assert!(Instant::now() < deadline, "the woken worker does not beat");
+            assert!(Instant::now() < deadline, "the worker is not {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

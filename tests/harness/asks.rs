@@ -67,10 +67,8 @@ impl Db {
 
     /// Asks for jobs under fresh keys in one statement. Their ids, in the order of the asks.
     pub(crate) async fn ask_all(&self, jobs: &[AnyJob]) -> Vec<i64> {
-        let asks: Vec<Ask> = jobs
-            .iter()
-            .map(|job| ask_of(&format!("key-{:06}", KEY.fetch_add(1, Ordering::Relaxed)), job))
-            .collect();
+        let asks: Vec<Ask> =
+            jobs.iter().map(|job| ask_of(&format!("key-{:06}", KEY.fetch_add(1, Ordering::Relaxed)), job)).collect();
         let recorded = self.enqueue(&asks).await.unwrap();
         recorded
             .into_iter()

@@ -8,7 +8,15 @@ impl Db {
         let found = settlement::verify::verify(&self.worker).await.unwrap();
         let mut wrong = String::new();
         for check in found.failed() {
-            writeln!(wrong, "{}: {} ({} rows)\n    {}", check.name, check.proves, check.count, check.rows.join("\n    ")).unwrap();
+            writeln!(
+                wrong,
+                "{}: {} ({} rows)\n    {}",
+                check.name,
+                check.proves,
+                check.count,
+                check.rows.join("\n    ")
+            )
+            .unwrap();
         }
         assert!(found.is_clean(), "the books are not right\n{wrong}");
     }

@@ -107,4 +107,3 @@ impl Db {
 fn asset(id: i16, code: &str, scale: i16) -> Asset {
     Asset { id: AssetId::new(id), code: code.to_owned(), scale: scale.try_into().unwrap() }
 }
-

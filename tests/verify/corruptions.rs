@@ -1,0 +1,22 @@
+//! What the rows are changed to, and which checks must find it.
+
+mod matters;
+mod money;
+mod records;
+
+/// A change that no guard would let pass, made while none is looking.
+pub(super) struct Corruption {
+    /// What is wrong.
+    pub(super) what: &'static str,
+    /// The statements; a name in braces stands for its id.
+    pub(super) sql: &'static str,
+    /// Exactly the checks that find it.
+    pub(super) found_by: &'static [&'static str],
+}
+
+/// At least one for every check.
+pub(super) const CORRUPTIONS: [&[Corruption]; 3] = [money::MONEY, records::RECORDS, matters::MATTERS];
+
+const fn corruption(what: &'static str, sql: &'static str, found_by: &'static [&'static str]) -> Corruption {
+    Corruption { what, sql, found_by }
+}
