@@ -35,7 +35,7 @@ create table transfer (
     amount numeric(38,0) not null,
     constraint transfer_pk primary key (job_id, leg),
     constraint transfer_leg_range check (leg >= 0),
-    constraint transfer_amount_positive check (amount > 0),
+    constraint transfer_amount_positive check (amount > 0 and amount <> 'NaN'),
     constraint transfer_two_sides check (debit <> credit)
 );
 comment on table transfer is 'Money moved between two accounts of one asset';
@@ -53,7 +53,7 @@ create table hold (
     amount numeric(38,0) not null,
     closed_by bigint,
     constraint hold_pk primary key (id),
-    constraint hold_amount_positive check (amount > 0),
+    constraint hold_amount_positive check (amount > 0 and amount <> 'NaN'),
     constraint hold_account_with_floor check (account_id > 0)
 ) with (fillfactor = 85);
 comment on table hold is 'Money set aside within an account, closed once and whole';
@@ -78,6 +78,8 @@ create table entry (
     constraint entry_one_cause check ((leg is null) <> (hold_id is null)),
     constraint entry_cause_moves check (
         (leg is null and d_posted = 0 and d_held <> 0) or (hold_id is null and d_held = 0 and d_posted <> 0)),
+    -- Postgres' numeric has a NaN, which is greater than every number.
+    constraint entry_numbers check (posted <> 'NaN' and held <> 'NaN' and d_posted <> 'NaN' and d_held <> 'NaN'),
     constraint entry_held_not_negative check (held >= 0),
     constraint entry_available_not_negative check (posted - held >= 0 or account_id < 0)
 );

@@ -19,7 +19,7 @@ create table trade (
     closed_at timestamptz,
     constraint trade_pk primary key (id),
     constraint trade_two_people check (seller_id <> buyer_id),
-    constraint trade_amount_positive check (amount > 0),
+    constraint trade_amount_positive check (amount > 0 and amount <> 'NaN'),
     constraint trade_maker_known check (maker in ('seller', 'buyer')),
     constraint trade_rates_range check (maker_bps >= 0 and taker_bps >= 0 and maker_bps + taker_bps <= 10000),
     constraint trade_state_known check (state in ('awaiting_payment', 'paid', 'released', 'refunded')),
@@ -112,7 +112,7 @@ create table deposit (
     constraint deposit_credited_whole check (
         (credited is null) = (credited_by is null) and (credited is null or (user_id is not null and asset is not null))),
     constraint deposit_credited_state check ((state in ('credited', 'reversed', 'loss')) <= (credited is not null)),
-    constraint deposit_credited_range check (credited >= 0),
+    constraint deposit_credited_range check (credited >= 0 and credited <> 'NaN'),
     constraint deposit_clawback_whole check ((clawed_back is null) = (clawed_back_by is null)
         and (clawed_back is null) = (shortfall is null)),
     constraint deposit_clawback_state check ((state in ('reversed', 'loss')) = (clawed_back is not null)),

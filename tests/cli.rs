@@ -27,23 +27,25 @@ async fn without_a_database_nothing_starts_that_needs_one() {
     }
 }
 
+/// Arguments, variables, and what is said of them.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
 #[tokio::test]
 async fn a_configuration_that_cannot_be_meant_is_refused() {
-    let web = [(API, NOWHERE), (SECRET, "secret")];
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case] = &[
         ("web", &[(API, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("web", &[(API, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
         ("web", &[(API, NOWHERE), (SECRET, " ")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
         ("web", &[(API, NOWHERE), (PREVIOUS, "old")], "without NOWPAYMENTS_IPN_SECRET"),
         ("web", &[(API, NOWHERE), (SECRET, "new"), (PREVIOUS, "")], "NOWPAYMENTS_IPN_SECRET_PREVIOUS is set but empty"),
-        ("web --without-webhooks", &web, "--without-webhooks is given"),
+        ("web --without-webhooks", &[(API, NOWHERE), (SECRET, "secret")], "--without-webhooks is given"),
         ("web", &[(API, "mysql://u:hidden@h/d"), (SECRET, "secret")], "is no address of a Postgres"),
         ("web", &[(API, ""), (SECRET, "secret")], "DATABASE_URL_API is set but empty"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("PORT", "http")], "PORT is \"http\""),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LISTEN", "here")], "HOLDFAST_LISTEN is \"here\""),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG", "=?=")], "HOLDFAST_LOG is"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG_FORMAT", "xml")], "HOLDFAST_LOG_FORMAT is"),
-        ("web --listen here", &web, "invalid value 'here'"),
+        ("web --listen here", &[(API, NOWHERE), (SECRET, "secret")], "invalid value 'here'"),
         ("worker", &[(WORKER, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("worker", &[(WORKER, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
         ("worker --lane notify", &[(WORKER, NOWHERE)], "no kind of job uses the lane notify yet"),

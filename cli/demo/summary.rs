@@ -30,8 +30,11 @@ pub(crate) async fn show(
     screen.list("refused", &refused(&play.notes));
     screen.list("turned away", &counts(&play.notes.turned_away));
     screen.list("for a person", &reviews(play).await?);
-    let held = crowd.killed.held;
-    screen.figure("killed worker", format_args!("held {held} jobs; others did them, none is lost and none done twice"));
+    let killed = match crowd.killed.held {
+        0 => "held nothing just then: everything was done already".to_owned(),
+        held => format!("held {held} jobs; others did them, none is lost and none done twice"),
+    };
+    screen.figure("killed worker", killed);
     let workers = play.stage.workers.len();
     screen.figure("rate", format_args!("{} jobs/s with {workers} workers, in this build", crowd.jobs_per_second()));
     screen.title("");

@@ -24,6 +24,8 @@ impl Site {
         let cluster = Cluster::start(Options::temporary()).await.unwrap();
         let owner = pool(&cluster, "postgres");
         outbox::migrate(&owner).await.unwrap();
+        let asks_as = sqlx::query_scalar!("insert into principal (name) values ('chaos') returning id");
+        assert_eq!(asks_as.fetch_one(&owner).await.unwrap(), crate::harness::SUBMITTER);
         let (api, worker) = (pool(&cluster, "holdfast_api"), pool(&cluster, "holdfast_worker"));
         Self { cluster, owner, api, worker }
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::harness::{Db, until};
 
 /// Longest time that a command may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that the binary reads from its environment.
 const VARIABLES: [&str; 9] = [
