@@ -148,6 +148,32 @@ async fn no_balance_falls_below_its_floor_and_no_update_is_lost() {
     db.verified().await;
 }
 
+/// Postgres' numeric has a NaN that is greater than every number, so `>= 0` lets it pass.
+#[tokio::test]
+async fn what_is_not_a_number_is_no_amount() {
+    let db = world().await;
+    let next = "version + 1";
+    for (guard, statement) in [
+        ("entry_numbers", entry(next, "0", "null", "'NaN', 0, 'NaN', held")),
+        ("entry_numbers", entry(next, "0", "null", "1, 0, 'NaN', held")),
+        ("entry_numbers", entry(next, "null", "1", "0, 1, posted, 'NaN'")),
+        ("transfer_amount_positive", "insert into transfer values (9000, 0, 'deposit', 1, 2, 'NaN')".to_owned()),
+        ("hold_amount_positive", "insert into hold values (9000, 1, 1, 'NaN', null)".to_owned()),
+    ] {
+        check(&db, &[(guard, &statement)]).await;
+    }
+    let trade =
+        "insert into trade (id, seller_id, buyer_id, asset, amount, hold_id, state, maker, maker_bps, taker_bps,
+        opened_at, pay_by) select 9000, seller_id, buyer_id, asset, 'NaN', 9000, 'awaiting_payment', maker, 0, 0,
+        opened_at, pay_by from trade limit 1";
+    check(&db, &[("trade_amount_positive", trade)]).await;
+    let deposit = "insert into deposit (provider, payment_id, user_id, asset, status, state, credited, credited_by,
+        first_job, last_job) select provider, '1', user_id, asset, status, 'credited', 'NaN', 9000, 1, 1
+        from deposit where credited is not null limit 1";
+    check(&db, &[("deposit_credited_range", deposit)]).await;
+    db.verified().await;
+}
+
 #[tokio::test]
 async fn a_trade_moves_only_as_its_machine_says() {
     let db = world().await;

@@ -61,7 +61,8 @@ impl Race {
             until("both wait", async || waiting(&db.owner).await == 2).await;
             held.rollback().await.unwrap();
         };
-        let (first_report, second_report, ()) = tokio::join!(leader.worker.settle(leader.batch), after_that, conducting);
+        let (first_report, second_report, ()) =
+            tokio::join!(leader.worker.settle(leader.batch), after_that, conducting);
         db.drain().await;
         let outcomes = [db.outcome(leader.job).await, db.outcome(follower.job).await];
         Ran { db, reports: [first_report, second_report], outcomes }

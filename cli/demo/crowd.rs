@@ -64,7 +64,7 @@ pub(crate) async fn scene(play: &mut Play, jobs: u32) -> Result<Crowd> {
         };
         groups.spawn(group.run(share));
     }
-    let middle = before.saturating_add(i64::from(jobs / 4));
+    let (middle, last) = (before.saturating_add(i64::from(jobs / 4)), before.saturating_add(i64::from(jobs)));
     let screen = &play.screen;
     let all = async {
         let mut asked = Vec::new();
@@ -84,7 +84,7 @@ pub(crate) async fn scene(play: &mut Play, jobs: u32) -> Result<Crowd> {
         }
     };
     let kill = async {
-        let killed = kill::in_the_middle(&mut play.stage, middle).await?;
+        let killed = kill::in_the_middle(&mut play.stage, middle, last).await?;
         let Killed { pid, held, successor } = killed;
         screen.detail(format_args!(
             "kill -9 {pid}, a worker with {held} jobs in hand; {successor} is started in its place"

@@ -23,11 +23,11 @@ pub(crate) struct Killed {
 }
 
 /// Waits until `after` jobs have ended, then kills the first worker in the middle of a batch and
-/// starts another one.
+/// starts another one. When `all` have ended there is nothing left to be in the middle of.
 ///
 /// It is stopped first, so that what it holds can be counted and is what it dies with. If it held
 /// nothing just then, it goes on and is caught at its next batch.
-pub(crate) async fn in_the_middle(stage: &mut Stage, after: i64) -> Result<Killed> {
+pub(crate) async fn in_the_middle(stage: &mut Stage, after: i64, all: i64) -> Result<Killed> {
     let owner = stage.private.owner.clone();
     let victim = stage.workers.first().context("no worker runs")?;
     let pid = victim.pid;
@@ -52,7 +52,7 @@ pub(crate) async fn in_the_middle(stage: &mut Stage, after: i64) -> Result<Kille
             }
             victim.signal(Signal::CONT)?;
         }
-        if began.elapsed() > PATIENCE || queued(&owner).await? == 0 {
+        if began.elapsed() > PATIENCE || ended(&owner).await? >= all {
             break 0;
         }
         tokio::time::sleep(LOOK).await;
@@ -65,10 +65,6 @@ pub(crate) async fn in_the_middle(stage: &mut Stage, after: i64) -> Result<Kille
 /// How many jobs have ended.
 pub(crate) async fn ended(owner: &PgPool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"select count(*) as "ended!" from outcome"#).fetch_one(owner).await
-}
-
-async fn queued(owner: &PgPool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(r#"select count(*) as "queued!" from outbox"#).fetch_one(owner).await
 }
 
 /// How many jobs of the batch that a worker noted last are not committed.

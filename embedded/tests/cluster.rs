@@ -76,6 +76,7 @@ async fn a_postmaster_killed_from_elsewhere_can_be_restarted_beside_a_busy_backe
     let mut busy = connect(&cluster).await;
     let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut busy).await.unwrap();
     // Busy in the processor, a backend does not notice that its postmaster is gone.
+    #[expect(clippy::disallowed_methods, reason = "awaited below")]
     let work = tokio::spawn(async move {
         sqlx::raw_sql("select count(*) from generate_series(1, 100000000000)").execute(&mut busy).await.map(|_| ())
     });

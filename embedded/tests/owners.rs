@@ -68,6 +68,7 @@ impl Owner {
 
 /// Not a test of its own: the other tests start this program again to run only this.
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how a test tells a process of its own what it is")]
 async fn another_process_owns_a_cluster() {
     let Some(kept) = env::var_os(OWNER) else {
         return;

@@ -90,7 +90,7 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     .fetch_one(&server.owner)
     .await?;
     let cpu = processes.iter().map(Worker::cpu_seconds).sum::<Result<f64>>()?;
-    let memory = processes.iter().map(Worker::memory_kib).max().unwrap_or(Ok(0))?;
+    let memory = processes.iter().map(Worker::memory_kib).collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
     for process in processes {
         process.stop()?;
     }

@@ -58,7 +58,7 @@ impl Site {
 
     /// Returns when that many jobs have ended.
     pub(super) async fn until_ended(&self, count: usize) {
-        let deadline = Instant::now() + Duration::from_secs(300);
+        let deadline = Instant::now() + Duration::from_mins(5);
         loop {
             let ended = self.ended().await;
             if ended >= count {
