@@ -107,12 +107,20 @@ async fn open(options: &Options) -> Result<PgPool, StartError> {
     let started = tokio::time::Instant::now();
     loop {
         match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 4).await {
-            Err(StartError::Unreachable(error)) if started.elapsed() < WAIT_FOR_DATABASE => {
+            Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             other => return other,
         }
+    }
+}
+
+/// A server that is starting, stopping or full may answer soon; a wrong password stays wrong.
+fn may_pass(error: &sqlx::Error) -> bool {
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+        Some(code) => code.starts_with("57") || code.starts_with("53"),
+        None => true,
     }
 }
 

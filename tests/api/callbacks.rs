@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use ::api::Config;
 use futures_util::future::join_all;
+use outbox::Recorded;
 use providers::nowpayments::PayoutStatus;
 use reqwest::Method;
 use serde_json::json;
@@ -173,6 +174,8 @@ async fn a_fact_that_is_told_many_times_is_credited_once() {
     let again = hooked(&site, PATH, spaced.as_bytes(), &sign(IPN_SECRET, body.as_bytes()));
     assert_eq!(again.answer().await.status, 200);
     assert_eq!(db.traces().await.jobs, before.jobs + 1);
+    // The key names the fact and not the row of the inbox, so telling it again is no conflict.
+    assert!(matches!(db.callback(&reworded).await, Recorded::Replay(_)));
     db.drain().await;
     assert_eq!(db.wallet(user, "btc").await, "0.50000000");
     db.verified().await;

@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use super::{by, seller_and_buyer, trade_of, with_trade};
-use crate::harness::{Db, Site};
+use crate::harness::{Db, Site, until};
 
 /// Times differ from run to run: those that are given become `"time"`, the others stay null.
 fn untimed(mut document: Value) -> Value {
@@ -136,7 +136,7 @@ async fn a_trade_that_is_not_open_yet_or_never_was() {
     assert_eq!(site.found(&format!("/v1/trades/{open}")).await["state"], "paid");
     let never = site.found(&format!("/v1/trades/{refused}")).await;
     assert_eq!((&never["state"], &never["reason"]), (&json!("rejected"), &json!("insufficient_funds")));
-    assert_eq!(db.outcome(early).await, "rejected trade_never_opened");
+    until("the early release is refused", async || db.outcome(early).await == "rejected trade_never_opened").await;
     db.verified().await;
 }
 

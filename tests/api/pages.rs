@@ -1,7 +1,9 @@
 //! The list of a person's transactions, page by page.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
+use expect_test::expect;
 use providers::nowpayments::PaymentStatus;
 use serde_json::Value;
 use simulators::nowpayments::Payment;
@@ -44,6 +46,7 @@ async fn storied(db: &Db, site: &Site) -> [i64; 2] {
     let sold = site.settled("/v1/trades", &trade_of(user, other, "eth", "1.5")).await;
     site.told(&Payment { status: PaymentStatus::Refunded, ..paid }).await;
     until("0.2 is owed", async || db.owed(user, "btc").await == "-0.20000000").await;
+    assert_eq!(site.balance(user, "btc").await, "available 0.00000000 of 0.20000000, owed 0.20000000");
     site.settled(&format!("/v1/trades/{given_up}/refund"), &by(other)).await;
     site.settled(&format!("/v1/trades/{sold}/mark-paid"), &by(other)).await;
     site.settled(&format!("/v1/trades/{sold}/release"), &by(user)).await;
@@ -53,6 +56,56 @@ async fn storied(db: &Db, site: &Site) -> [i64; 2] {
     site.settled(&format!("/v1/trades/{bought}/mark-paid"), &by(user)).await;
     site.settled(&format!("/v1/trades/{bought}/release"), &by(other)).await;
     [user, other]
+}
+
+/// A list as text, a transaction a line: job, what, account, change, what it left, and the trade.
+fn list_text(transactions: &[Value]) -> String {
+    let mut text = String::new();
+    for row in transactions {
+        let part = |of: &str, part: &str| row[of][part].as_str().unwrap();
+        let word = |member: &str| row[member].as_str().unwrap_or_default();
+        let (posted, held) = (part("change", "posted"), part("change", "held"));
+        let change = if minor(held) == 0 { posted.to_owned() } else { format!("{posted} held {held}") };
+        let line = format!(
+            "{:<3} {:<14} {:<18} {:<10} {:<4} {change} -> {} held {} {}",
+            word("job_id"),
+            word("job_kind"),
+            word("what"),
+            word("account"),
+            word("asset"),
+            part("balance", "posted"),
+            part("balance", "held"),
+            word("trade_id"),
+        );
+        writeln!(text, "{}", line.trim_end()).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_newest_comes_first_and_says_what_it_was() {
+    let db = Db::new().await;
+    let site = Site::working(&db).await;
+    let [user, _] = storied(&db, &site).await;
+    expect![[r#"
+        15  release        receivable_repay   wallet     btc  -0.15000000 -> 0.34880000 held 0.00000000 13
+        15  release        trade_settle       wallet     btc  0.29880000 -> 0.49880000 held 0.00000000 13
+        15  release        receivable_repay   receivable btc  0.15000000 -> 0.00000000 held 0.00000000 13
+        11  deposit-credit receivable_repay   wallet     btc  -0.05000000 -> 0.20000000 held 0.00000000
+        11  deposit-credit deposit            wallet     btc  0.05000000 -> 0.25000000 held 0.00000000
+        11  deposit-credit receivable_repay   receivable btc  0.05000000 -> -0.15000000 held 0.00000000
+        10  release        trade_fee          wallet     eth  -0.006000000000000000 -> 0.500000000000000000 held 0.000000000000000000 6
+        10  release        trade_settle       wallet     eth  -1.494000000000000000 -> 0.506000000000000000 held 0.000000000000000000 6
+        10  release        hold_closed        wallet     eth  0.000000000000000000 held -1.500000000000000000 -> 2.000000000000000000 held 0.000000000000000000 6
+        8   refund         hold_closed        wallet     btc  0.00000000 held -0.20000000 -> 0.20000000 held 0.00000000 5
+        7   deposit-credit clawback           wallet     btc  -0.30000000 -> 0.20000000 held 0.20000000
+        7   deposit-credit clawback_shortfall receivable btc  -0.20000000 -> -0.20000000 held 0.00000000
+        6   lock-escrow    hold_opened        wallet     eth  0.000000000000000000 held 1.500000000000000000 -> 2.000000000000000000 held 1.500000000000000000 6
+        5   lock-escrow    hold_opened        wallet     btc  0.00000000 held 0.20000000 -> 0.50000000 held 0.20000000 5
+        4   deposit-credit deposit            wallet     btc  0.50000000 -> 0.50000000 held 0.00000000
+        3   deposit-credit deposit            wallet     eth  2.000000000000000000 -> 2.000000000000000000 held 0.000000000000000000
+    "#]].assert_eq(&list_text(&pages(&site, user, 50, "", None).await));
+    db.verified().await;
 }
 
 #[tokio::test]
@@ -127,6 +180,10 @@ async fn a_page_that_cannot_be_asked_for() {
     let path = format!("/v1/users/{other}/transactions");
     let page = site.found(&format!("/v1/users/{user}/transactions?limit=1")).await;
     let others_cursor = format!("cursor={}", page["next_cursor"].as_str().unwrap());
+    let page = site.found(&format!("{path}?limit=1")).await;
+    let own_cursor = page["next_cursor"].as_str().unwrap();
+    // Each account twice: what follows the first byte is a list of places.
+    let doubled_cursor = format!("cursor={own_cursor}{}", &own_cursor[2..]);
     for (query, refusal) in [
         ("limit=0", "400 query_invalid limit"),
         ("limit=201", "400 query_invalid limit"),
@@ -139,6 +196,7 @@ async fn a_page_that_cannot_be_asked_for() {
         ("cursor=00", "400 cursor_invalid cursor"),
         ("cursor=nonsense", "400 cursor_invalid cursor"),
         (&others_cursor, "400 cursor_invalid cursor"),
+        (&doubled_cursor, "400 cursor_invalid cursor"),
         ("asset=xmr", "422 asset_unknown asset"),
         ("asset=", "422 asset_unknown asset"),
         ("asset=%00", "422 asset_unknown asset"),

@@ -120,13 +120,16 @@ async fn a_replay_tells_what_came_of_it_long_ago() {
 async fn one_outcome_serves_all_who_wait_for_it() {
     let db = Db::new().await;
     let mut site = Site::new(&db).await;
-    site.post("/v1/users", &json!({})).key("one").answer().await;
-    site.employ(&db).await;
-    let waiting = (0..30).map(|_| site.post("/v1/users", &json!({})).key("one").wait(20).answer());
-    let answers = join_all(waiting).await;
+    let waiting: Vec<_> = (0..30).map(|_| site.post("/v1/users", &json!({})).key("one").wait(20).answer()).collect();
+    let working = async {
+        // While this one waits in vain, the others have come to wait as well.
+        assert_eq!(site.post("/v1/users", &json!({})).wait(1).answer().await.status, 202);
+        site.employ(&db).await;
+    };
+    let (answers, ()) = tokio::join!(join_all(waiting), working);
     let first = answers[0].job();
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.job() == first), "{answers:?}");
-    assert_eq!(db.traces().await.requests, 1);
+    assert_eq!(db.traces().await.requests, 2);
 }
 
 /// A site that stops lets those go who wait, with what it knows, and loses nothing.
