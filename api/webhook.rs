@@ -10,7 +10,7 @@ use jobs::{AnyJob, DepositCredit, InboxId, PrincipalId};
 use outbox::{Ask, Trouble};
 use providers::nowpayments::{Callback, Refusal, Signed, verify};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::app::Api;
 use crate::body::{BODY_BYTES_MAX, read};
@@ -109,8 +109,10 @@ fn fact_key(signed: &Signed) -> Option<String> {
             None
         }
         Err(error) => {
-            tracing::warn!(code = error.code(), %error, "a callback's facts cannot be read; it is kept for a person");
-            None
+            // Its job ends with a person, who then knows of it; a fact's key never begins like this.
+            tracing::warn!(code = error.code(), %error, "a callback's facts cannot be read; it goes to a person");
+            let hash = outbox::payload_hash(&[signed.text().as_bytes()]);
+            Some(format!("unreadable:{}", hex::encode(hash)))
         }
     }
 }
@@ -121,13 +123,15 @@ struct Stored {
     nudge: Option<&'static str>,
 }
 
-/// Stores a callback and the job that its fact causes, in one commit. If the job cannot be
-/// recorded because of what it says, the callback is stored alone: an authentic body is never lost.
+/// Stores a callback and the job that its fact causes, in one commit. If the job cannot be recorded,
+/// the callback is stored alone with its fact, where `verify` finds it, and the answer is an error,
+/// so that the provider repeats: an authentic body is never lost.
 async fn store(pool: &PgPool, body: &[u8], signature: &str, fact_key: Option<&str>) -> Result<Stored, sqlx::Error> {
     match store_once(pool, body, signature, fact_key).await {
         Err(error) if fact_key.is_some() && outbox::trouble(&error) == Trouble::Data => {
-            tracing::error!(%error, "a callback's job cannot be recorded; the callback is kept for a person");
-            store_once(pool, body, signature, None).await
+            tracing::error!(%error, "a callback's job cannot be recorded; the callback is stored without it");
+            store_body(&mut *pool.acquire().await?, body, signature, fact_key).await?;
+            Err(error)
         }
         other => other,
     }
@@ -140,14 +144,7 @@ async fn store_once(
     fact_key: Option<&str>,
 ) -> Result<Stored, sqlx::Error> {
     let mut tx = pool.begin_with(BEGIN).await?;
-    let inbox_id = sqlx::query_scalar!(
-        "insert into ipn_inbox (provider, body, signature, fact_key) values ('nowpayments', $1, $2, $3) returning id",
-        body,
-        signature,
-        fact_key,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let inbox_id = store_body(&mut tx, body, signature, fact_key).await?;
     let mut nudge = None;
     if let Some(key) = fact_key {
         let ask = credit(inbox_id, key)?;
@@ -156,6 +153,22 @@ async fn store_once(
     }
     tx.commit().await?;
     Ok(Stored { inbox_id, nudge })
+}
+
+async fn store_body(
+    db: &mut PgConnection,
+    body: &[u8],
+    signature: &str,
+    fact_key: Option<&str>,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        "insert into ipn_inbox (provider, body, signature, fact_key) values ('nowpayments', $1, $2, $3) returning id",
+        body,
+        signature,
+        fact_key,
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// The job of a fact. Its hash covers the fact and not the inbox row, so the same fact told again

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use ledger::{Amount, AssetId, Balance, Code, JobId, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,19 @@ pub struct Fact {
     /// What the payment is worth, decimal text as signed; and in which currency.
     pub outcome: Option<(String, String)>,
 }
+
+/// Why a callback states no fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// None of the secrets that this worker knows signed it.
+    NotSigned,
+    /// It is signed, and says nothing that we understand.
+    Contents(String),
+}
+
+/// How long a callback waits for the secret that signed it. During a rotation the API may know a
+/// new secret before the workers do.
+const WAIT_FOR_SECRET: TimeDelta = TimeDelta::hours(1);
 
 /// A deposit as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +110,8 @@ impl Kind for DepositCredit {
     const ORIGIN: Origin = Origin::Internal;
 
     fn subject(&self) -> Option<i64> {
-        Some(self.inbox_id.0)
+        // Inbox rows and jobs are numbered apart, and a subject is a job's number.
+        None
     }
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {
@@ -123,6 +140,8 @@ impl Kind for DepositCredit {
                 want.existing.insert(Desk::receivable(user, asset));
             }
             Stage::Refunded if known.is_some_and(|deposit| deposit.credited.is_some()) => {
+                // It may freeze the person, and who freezes a person locks all of their wallets.
+                want.existing.extend(desk.assets.iter().map(|terms| Desk::wallet(user, terms.asset.id)));
                 want.accounts.insert(Desk::wallet(user, asset));
                 want.accounts.insert(desk.house(asset, Purpose::World));
                 want.accounts.insert(Desk::receivable(user, asset));
@@ -136,9 +155,15 @@ impl Decide for DepositCredit {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
         let fact = match desk.inbox.get(&self.inbox_id) {
             Some(Ok(fact)) => fact.clone(),
-            Some(Err(why)) => return Verdict::contradiction(why.clone()),
+            Some(Err(Unread::NotSigned)) => return not_signed(desk, job),
+            Some(Err(Unread::Contents(why))) => return Verdict::contradiction(why.clone()),
             None => return Verdict::contradiction(format!("inbox row {} does not exist", self.inbox_id)),
         };
+        if fact.stage == Stage::Paid
+            && let Some(later) = fact.beneficiary().and_then(|user| desk.await_user(user, job))
+        {
+            return later;
+        }
         let before = desk.deposits.get(&fact.payment).cloned();
         let state = before.as_ref().map(|deposit| deposit.state);
         let credited = before.as_ref().is_some_and(|deposit| deposit.credited.is_some());
@@ -215,6 +240,10 @@ impl Deposit {
 
 /// Credits what arrived, never what was asked for; what cannot be credited goes to review.
 fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Result<&'static str, Verdict> {
+    if matches!(deposit.review, Some(Review::AboveCreditMax | Review::AmountUnreadable)) {
+        // A person is looking at its amount; another amount does not answer their question.
+        return Ok("review");
+    }
     let Some((text, currency)) = &fact.outcome else {
         return Ok(deposit.send_to_review(Review::OutcomeMissing));
     };
@@ -235,7 +264,7 @@ fn credit(desk: &mut Desk, job: &Job, fact: &Fact, deposit: &mut Deposit) -> Res
     let keys = [Desk::wallet(user, asset), desk.house(asset, Purpose::World)];
     let [Some(wallet), Some(world)] = keys.map(|key| desk.book.account_id(&key)) else {
         // The person registered in this very batch, after the accounts were loaded.
-        return Err(again());
+        return Err(again(job));
     };
     if !amount.is_zero() {
         desk.book.transfer(job.id, Code::Deposit, world, wallet, amount)?;
@@ -273,7 +302,7 @@ fn claw_back(desk: &mut Desk, job: &Job, deposit: &mut Deposit) -> Result<&'stat
     let keys = [Desk::wallet(user, asset), desk.house(asset, Purpose::World), Desk::receivable(user, asset)];
     let [Some(wallet), Some(world), Some(debt)] = keys.map(|key| desk.book.account_id(&key)) else {
         // The credit happened in this very batch, after the accounts were loaded.
-        return Err(again());
+        return Err(again(job));
     };
     let available = desk.book.account(wallet).map_or(0, |account| Balance::available(account.balance));
     let taken = Amount::from_minor(available.clamp(0, credited.minor()))
@@ -298,6 +327,15 @@ fn claw_back(desk: &mut Desk, job: &Job, deposit: &mut Deposit) -> Result<&'stat
     Ok("loss")
 }
 
-fn again() -> Verdict {
-    Verdict::Later { after: std::time::Duration::ZERO, why: "its accounts were not known when the batch was loaded" }
+fn not_signed(desk: &Desk, job: &Job) -> Verdict {
+    if desk.now.signed_duration_since(job.received_at) > WAIT_FOR_SECRET {
+        return Verdict::contradiction("the callback is signed with none of the secrets that the worker has");
+    }
+    let doublings = u32::try_from(job.attempt.clamp(0, 6)).unwrap_or(6);
+    let after = Duration::from_secs(1).saturating_mul(1 << doublings);
+    Verdict::Later { after, why: "the callback is signed with none of the secrets that the worker has" }
+}
+
+fn again(job: &Job) -> Verdict {
+    job.later("its accounts were not known when the batch was loaded")
 }

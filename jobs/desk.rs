@@ -2,8 +2,9 @@ use chrono::{DateTime, Utc};
 use ledger::{AccountId, AccountKey, AssetId, Book, Mark, Owner, Purpose};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::deposit_credit::{Deposit, Fact};
+use crate::deposit_credit::{Deposit, Fact, Unread};
 use crate::ids::{InboxId, PaymentKey, TradeId, UserId};
+use crate::kind::{Job, Verdict};
 use crate::people::User;
 use crate::rows::Rows;
 use crate::terms::Assets;
@@ -27,9 +28,12 @@ pub struct Desk {
     /// Deposits.
     pub deposits: Rows<PaymentKey, Deposit>,
     /// What the callbacks say, or why they say nothing; verified when they were loaded.
-    pub inbox: FxHashMap<InboxId, Result<Fact, String>>,
-    /// Jobs that ended without bringing the trade into being that a later job names.
-    pub never_opened: FxHashSet<TradeId>,
+    pub inbox: FxHashMap<InboxId, Result<Fact, Unread>>,
+    /// Jobs that are to bring a person or a trade into being which was not there when it was
+    /// looked for: queued still, or settled just now.
+    pub awaited: FxHashSet<i64>,
+    /// Jobs that were refused, so that what they would have made will never be.
+    pub refused: FxHashSet<i64>,
 }
 
 /// A moment of a desk, to go back to.
@@ -53,7 +57,8 @@ impl Desk {
             trades: Rows::default(),
             deposits: Rows::default(),
             inbox: FxHashMap::default(),
-            never_opened: FxHashSet::default(),
+            awaited: FxHashSet::default(),
+            refused: FxHashSet::default(),
         }
     }
 
@@ -76,10 +81,14 @@ impl Desk {
     ///
     /// # Errors
     /// The verdict that parks the job, if the account was not loaded.
-    pub fn account(&self, key: AccountKey) -> Result<AccountId, crate::kind::Verdict> {
-        self.book
-            .account_id(&key)
-            .ok_or_else(|| crate::kind::Verdict::contradiction(format!("account {key:?} was not loaded")))
+    pub fn account(&self, key: AccountKey) -> Result<AccountId, Verdict> {
+        self.book.account_id(&key).ok_or_else(|| Verdict::contradiction(format!("account {key:?} was not loaded")))
+    }
+
+    /// Whether a person who is not there is about to be: the verdict is to wait for them then.
+    pub fn await_user(&self, user: UserId, job: &Job) -> Option<Verdict> {
+        (self.users.get(&user).is_none() && self.awaited.contains(&user.0))
+            .then(|| job.later("the person's registration has not settled yet"))
     }
 
     /// A moment to go back to. The driver marks before each job.

@@ -63,6 +63,15 @@ pub struct Job {
     pub attempt: i32,
 }
 
+impl Job {
+    /// Later, because something that comes first has not settled yet: soon at first, then at
+    /// growing distances of up to 2.5 seconds.
+    pub fn later(&self, why: &'static str) -> Verdict {
+        let doublings = u32::try_from(self.attempt.clamp(0, 7)).unwrap_or(7);
+        Verdict::Later { after: Duration::from_millis(20).saturating_mul(1 << doublings), why }
+    }
+}
+
 /// A kind of job: what it carries and which rows it touches.
 pub trait Kind: Serialize + DeserializeOwned {
     /// The stored name; never renamed.

@@ -22,7 +22,7 @@ mod trade_event;
 mod user_register;
 mod want;
 
-pub use deposit_credit::{Deposit, DepositCredit, Fact, Stage, beneficiary_of, order_id_of};
+pub use deposit_credit::{Deposit, DepositCredit, Fact, Stage, Unread, beneficiary_of, order_id_of};
 pub use desk::{Desk, DeskMark};
 pub use ids::{InboxId, PaymentKey, PrincipalId, TradeId, UserId};
 pub use kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Reason, Rejection, Settlement, Verdict};

@@ -78,6 +78,9 @@ impl Decide for LockEscrow {
             Err(invalid) if invalid.code == "self_trade" => return Reason::SelfTrade.into(),
             Err(_) => return Reason::PayloadInvalid.into(),
         };
+        if let Some(later) = [self.seller_id, self.buyer_id].into_iter().find_map(|user| desk.await_user(user, job)) {
+            return later;
+        }
         let (Some(seller), Some(_)) = (desk.users.get(&self.seller_id), desk.users.get(&self.buyer_id)) else {
             return Reason::UserUnknown.into();
         };

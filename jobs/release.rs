@@ -55,7 +55,7 @@ impl Decide for Release {
         };
         if desk.trades.is_new(&self.trade_id) {
             // Its accounts were not asked for: above all, what the buyer may owe is not known.
-            return not_yet_loaded();
+            return not_yet_loaded(job);
         }
         let fees = match pay_out(desk, job, &trade) {
             Ok(fees) => fees,
@@ -76,13 +76,13 @@ impl Decide for Release {
 /// zero are left out. Returns the maker's and the taker's fee.
 fn pay_out(desk: &mut Desk, job: &Job, trade: &Trade) -> Result<(Amount, Amount), Verdict> {
     let Some(seller) = desk.book.account_id(&Desk::wallet(trade.seller, trade.asset)) else {
-        return Err(not_yet_loaded());
+        return Err(not_yet_loaded(job));
     };
     let Some(buyer) = desk.book.account_id(&Desk::wallet(trade.buyer, trade.asset)) else {
-        return Err(not_yet_loaded());
+        return Err(not_yet_loaded(job));
     };
     let Some(house) = desk.book.account_id(&desk.house(trade.asset, Purpose::Fee)) else {
-        return Err(not_yet_loaded());
+        return Err(not_yet_loaded(job));
     };
     let held = desk.book.close_hold(job.id, trade.hold)?;
     if held != trade.amount {
@@ -105,6 +105,6 @@ fn pay_out(desk: &mut Desk, job: &Job, trade: &Trade) -> Result<(Amount, Amount)
 }
 
 /// The trade was opened within this very batch, after the accounts were loaded.
-fn not_yet_loaded() -> Verdict {
-    Verdict::Later { after: std::time::Duration::ZERO, why: "the trade was opened in the same batch" }
+fn not_yet_loaded(job: &Job) -> Verdict {
+    job.later("the trade was opened in the same batch")
 }

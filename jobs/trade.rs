@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{Amount, AssetId, BasisPoints, HoldId};
 use serde::{Deserialize, Serialize};
@@ -9,8 +7,8 @@ use crate::ids::{TradeId, UserId};
 use crate::kind::{Job, Reason, Rejection, Verdict};
 use crate::machines::trade::{Forbidden, Party, TradeMove, TradeState, next};
 
-/// How long a job waits for the lock that its trade comes from. Locks and what follows them are
-/// claimed by different workers, so a follower may come first; longer than this it is a mistake.
+/// How long a job waits for a lock that is neither queued nor ended. Longer than this it is a
+/// mistake.
 const WAIT_FOR_LOCK: TimeDelta = TimeDelta::seconds(60);
 
 /// A trade as it is stored.
@@ -121,15 +119,13 @@ const fn reason(forbidden: Forbidden) -> Reason {
 
 /// What to say of a trade that is not there: its lock was refused, is still to come, or never was.
 fn missing(desk: &Desk, job: &Job, id: TradeId) -> Verdict {
-    if desk.never_opened.contains(&id) {
+    if desk.refused.contains(&id.0) {
         return Reason::TradeNeverOpened.into();
     }
-    if desk.now.signed_duration_since(job.received_at) > WAIT_FOR_LOCK {
+    // A lock that is queued will come, however long the queue. One that is not may be parked.
+    let waited = desk.now.signed_duration_since(job.received_at);
+    if !desk.awaited.contains(&id.0) && waited > WAIT_FOR_LOCK {
         return Reason::TradeUnknown.into();
     }
-    let doublings = u32::try_from(job.attempt.clamp(0, 7)).unwrap_or(7);
-    Verdict::Later {
-        after: Duration::from_millis(20).saturating_mul(1 << doublings),
-        why: "the trade's lock has not settled yet",
-    }
+    job.later("the trade's lock has not settled yet")
 }

@@ -41,6 +41,9 @@ impl Kind for UserRegister {
 impl Decide for UserRegister {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
         let id = UserId(job.id.0);
+        if let Some(later) = self.referrer_id.and_then(|referrer| desk.await_user(referrer, job)) {
+            return later;
+        }
         if let Some(referrer) = self.referrer_id
             && desk.users.get(&referrer).is_none()
         {

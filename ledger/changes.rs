@@ -127,7 +127,7 @@ impl Changes {
 
     /// Whether the lists agree with each other: two entries that cancel out for a transfer, one
     /// that moves nothing in or out for each hold that opens or closes.
-    pub(crate) fn is_consistent(&self) -> bool {
+    pub fn is_consistent(&self) -> bool {
         let closed_as_opened = self.opened.iter().filter(|hold| hold.closed_by.is_some()).count();
         let expected = self
             .transfers

@@ -8,7 +8,7 @@ create table request (
     payload_hash bytea not null,
     job_id bigint not null,
     constraint request_pk primary key (submitter, kind, key),
-    constraint request_key_length check (octet_length(key) between 1 and 512),
+    constraint request_key_length check (octet_length(key) between 1 and 1024),
     constraint request_hash_length check (octet_length(payload_hash) = 32)
 );
 comment on table request is 'The key under which something was asked; kept for ever, never partitioned';
@@ -29,7 +29,10 @@ create table job (
     caused_by bigint,
     trace_parent text,
     received_at timestamptz not null,
-    constraint job_pk primary key (id)
+    constraint job_pk primary key (id),
+    constraint job_id_positive check (id > 0),
+    constraint job_payload_bounded check (pg_column_size(payload) <= 65536),
+    constraint job_received_at_finite check (isfinite(received_at))
 ) partition by range (id);
 comment on table job is 'What was asked, once. Never updated';
 comment on column job.id is 'From the sequence job_id';
@@ -51,7 +54,8 @@ create table outbox (
     constraint outbox_pk primary key (job_id),
     constraint outbox_lane_known check (lane in ('ledger', 'provider', 'notify')),
     constraint outbox_slot_range check (slot between 0 and 63),
-    constraint outbox_attempt_range check (attempt >= 0)
+    constraint outbox_attempt_range check (attempt >= 0),
+    constraint outbox_run_at_finite check (isfinite(run_at))
 ) with (
     fillfactor = 85,
     autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_scale_factor = 0,
@@ -64,7 +68,7 @@ comment on table outbox is 'The jobs still to be done. A row goes in the commit 
 comment on column outbox.job_id is 'The job';
 comment on column outbox.lane is 'Which class of workers may claim it';
 comment on column outbox.slot is 'subject modulo 64: workers may prefer disjoint parts of the queue';
-comment on column outbox.subject is 'The trade, person or payment that the job is about';
+comment on column outbox.subject is 'The trade that the job is about, or the job itself: always a number of a job';
 comment on column outbox.run_at is 'Not before; a lease or a backoff moves it ahead';
 comment on column outbox.attempt is 'The fence: raised by every lease and retry, never reset';
 comment on column outbox.last_error is 'Why the last attempt did not settle';
@@ -137,7 +141,7 @@ comment on column worker_run.end_kind is 'clean; unclean: what it held is worked
 -- Payload and outcome partitions hold 2^24 jobs each. The function makes those that will be
 -- needed next; workers call it, so it runs with the owner's rights and takes no name from them.
 create function partitions_ahead(ahead integer default 2) returns integer
-    language plpgsql security definer set search_path = public, pg_temp
+    language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '2s'
     as $$
 declare
     width constant bigint := 16777216;
@@ -155,11 +159,13 @@ begin
         foreach parent in array array['job', 'outcome'] loop
             child := format('%s_p%s', parent, lpad(part::text, 6, '0'));
             if to_regclass(child) is null then
-                execute format('create table %I partition of %I for values from (%s) to (%s)',
-                    child, parent, part * width, (part + 1) * width);
+                -- Attached rather than created as a partition: that lets readers and writers go on.
+                execute format('create table %I (like %I including all)', child, parent);
                 execute format('create trigger %I before update or delete or truncate on %I for each statement '
                     'execute function refuse_change(%L)', child || '_append_only', child, parent || ' is append-only');
                 execute format('alter table %I enable row level security', child);
+                execute format('alter table %I attach partition %I for values from (%s) to (%s)',
+                    parent, child, part * width, (part + 1) * width);
                 made := made + 1;
             end if;
         end loop;

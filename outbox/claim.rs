@@ -23,6 +23,9 @@ pub struct Claimed {
     pub run_at: DateTime<Utc>,
 }
 
+/// What stands for the kind of an outbox row that has no job.
+pub const NO_SUCH_JOB: &str = "(no such job)";
+
 /// Where the last claim ended. Rows that were claimed and deleted stay in the index until it is
 /// vacuumed; a claim that starts behind them need not step over them again. It is a hint: whoever
 /// uses it starts from the beginning once a second and whenever nothing was found.
@@ -145,7 +148,7 @@ async fn with_jobs(
             // no kind has this name, so it ends with a person.
             None => Claimed {
                 job_id,
-                kind: "(no such job)".to_owned(),
+                kind: NO_SUCH_JOB.to_owned(),
                 payload: String::new(),
                 submitted_by: 0,
                 received_at: run_at,

@@ -131,6 +131,7 @@ pub async fn refuse_unsafe_server(pool: &PgPool, role: Role) -> Result<(), Start
         select current_setting('fsync') as "fsync!", current_setting('full_page_writes') as "full_page_writes!",
             current_setting('synchronous_commit') as "synchronous_commit!", session_user::text as "login!",
             (select rolsuper from pg_roles where rolname = session_user) as "superuser!",
+            (select rolbypassrls from pg_roles where rolname = session_user) as "bypasses!",
             exists (select from pg_class c where c.relname in ('entry', 'job', 'outbox')
                 and pg_has_role(session_user, c.relowner, 'member')) as "owner!",
             has_table_privilege(session_user, 'entry', 'insert') as "may_settle!",
@@ -154,6 +155,8 @@ pub async fn refuse_unsafe_server(pool: &PgPool, role: Role) -> Result<(), Start
         Some("is a superuser")
     } else if seen.owner {
         Some("owns the tables")
+    } else if seen.bypasses {
+        Some("bypasses row security")
     } else if role == Role::Api && seen.may_settle {
         Some("may write the ledger")
     } else {
@@ -192,14 +195,36 @@ async fn missing_right(pool: &PgPool, role: Role) -> Result<Option<String>, Star
         .into_iter()
         .unzip(),
     };
+    let columns: &[(&str, &str)] = match role {
+        Role::Api => &[],
+        Role::Worker => &[
+            ("outbox", "run_at"),
+            ("outbox", "attempt"),
+            ("hold", "closed_by"),
+            ("trade", "state"),
+            ("deposit", "state"),
+            ("app_user", "frozen"),
+            ("worker_run", "beat_at"),
+        ],
+    };
+    let (updated, changed): (Vec<&str>, Vec<&str>) = columns.iter().copied().unzip();
     sqlx::query_scalar!(
         r#"
         select r.right || ' on ' || r.name as "lacks!"
         from unnest($1::text[], $2::text[]) as r (name, "right")
-        where not has_table_privilege(session_user, r.name, r.right) limit 1
+        where not has_table_privilege(session_user, r.name, r.right)
+        union all
+        select 'update of ' || c.field || ' on ' || c.name
+        from unnest($3::text[], $4::text[]) as c (name, field)
+        where not has_column_privilege(session_user, c.name, c.field, 'update')
+        union all
+        select 'usage of job_id' where not has_sequence_privilege(session_user, 'job_id', 'usage')
+        limit 1
         "#,
         &tables as _,
         &rights as _,
+        &updated as _,
+        &changed as _,
     )
     .fetch_optional(pool)
     .await

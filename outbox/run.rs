@@ -89,6 +89,23 @@ impl Run {
         .await
     }
 
+    /// How often a worker died while it held nothing but this job.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn deaths_alone_with(&self, job: i64) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"
+            select count(*) as "deaths!" from worker_run
+            where lane = $1 and end_kind in ('unclean', 'passed') and holding = array[$2::bigint]
+            "#,
+            self.lane,
+            job,
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+
     /// Ends the run in good order.
     ///
     /// # Errors

@@ -26,8 +26,6 @@ pub(crate) async fn load(
     ipn_inbox::load(db, desk, &inbox, secrets).await?;
     let trades: Vec<i64> = want.trades.iter().map(|id| id.0).collect();
     trade::load(db, desk, &trades).await?;
-    let missing: Vec<i64> = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| id.0).collect();
-    outcome::load_ended(db, desk, &missing).await?;
     deposit::load(db, desk).await?;
     for (job, kind) in batch {
         kind.accounts(desk, job, &mut want);
@@ -35,6 +33,9 @@ pub(crate) async fn load(
     load_accounts(db, desk, &want, known).await?;
     let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
     app_user::load(db, desk, &users).await?;
+    let mut missing: Vec<i64> = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| id.0).collect();
+    missing.extend(want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| id.0));
+    outcome::load_fates(db, desk, &missing).await?;
     load_holds(desk, &want)
 }
 

@@ -1,9 +1,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Desk, Job, PrincipalId, Verdict};
+use futures_util::FutureExt;
+use jobs::{AnyJob, BadPayload, Desk, Job, Parking, PrincipalId, Verdict};
 use ledger::JobId;
-use outbox::{Claimed, Cursor, Parked, Trouble};
+use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use rustc_hash::FxHashMap;
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -11,6 +13,9 @@ use crate::decisions::Decisions;
 use crate::load::load;
 use crate::settler::Settler;
 use crate::store::store;
+
+/// When to look again at a job whose kind this worker does not know.
+const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many lost races in a row are believed to be races.
 const RACES_MAX: u8 = 5;
@@ -93,7 +98,11 @@ impl Settler {
         let suspects = self.remember().suspects.clone();
         let mut tx = self.pool.begin().await?;
         let limit = i64::from(self.settings.batch_max);
-        let claimed = outbox::claim(&mut tx, Self::LANE, limit, from, &suspects).await?;
+        let mut claimed = outbox::claim(&mut tx, Self::LANE, limit, from, &suspects).await?;
+        if claimed.is_empty() && from.job_id != Cursor::START.job_id {
+            // What was recorded earlier and committed later lies before the cursor.
+            claimed = outbox::claim(&mut tx, Self::LANE, limit, Cursor::START, &suspects).await?;
+        }
         let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
         let Some((run_at, job_id)) = last else {
             self.move_cursor(Cursor::START);
@@ -126,9 +135,10 @@ impl Settler {
     /// Works through a failed batch until every job has settled or the culprits are parked.
     async fn isolate(&self, ids: Vec<i64>, failure: Failure) -> Result<Report, sqlx::Error> {
         let mut total = Report::default();
-        let mut failed = vec![(ids, failure)];
-        let mut races_lost = 0_u8;
-        while let Some((ids, failure)) = failed.pop() {
+        // With each part, how many races it has lost in a row.
+        let mut failed = vec![(ids, failure, 0_u8)];
+        while let Some((ids, failure, races_lost)) = failed.pop() {
+            let mut losses = 0;
             let parts: Vec<Vec<i64>> = match failure {
                 Failure::Database(error) if outbox::trouble(&error) == Trouble::Weather => return Err(error),
                 Failure::Poison(culprit) => {
@@ -141,7 +151,7 @@ impl Settler {
                     // Alone, it may have lost a race to another batch: then it finds the winner's
                     // row the next time. Who loses again and again has lost to something else.
                     [job_id] if matches!(error, sqlx::Error::RowNotFound) && races_lost < RACES_MAX => {
-                        races_lost = races_lost.saturating_add(1);
+                        losses = races_lost.saturating_add(1);
                         vec![vec![*job_id]]
                     }
                     [job_id] => {
@@ -160,45 +170,49 @@ impl Settler {
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
                 match self.settle_whole(Batch { tx, claimed }).await {
                     Ok(report) => total.add(report),
-                    Err(failure) => failed.push((part, failure)),
+                    Err(failure) => failed.push((part, failure, losses)),
                 }
             }
         }
         Ok(total)
     }
 
-    /// Takes one suspect under a lease that is committed before it is decided, so that a job that
-    /// kills the process leaves a trace of the attempt. `false` means that none is due.
+    /// Leases one suspect, if one is due. The lease raises its attempt and is committed, so that a
+    /// job that kills the process leaves a trace. Whoever leases notes that they hold this job alone.
     ///
     /// # Errors
     /// Weather, as for [`Settler::settle`].
-    pub async fn settle_suspect(&self) -> Result<Option<Report>, sqlx::Error> {
+    pub async fn lease_suspect(&self) -> Result<Option<Leased>, sqlx::Error> {
         let suspects = self.remember().suspects.clone();
         if suspects.is_empty() {
             return Ok(None);
         }
         let mut db = self.pool.acquire().await?;
         let leased = outbox::lease(&mut db, Self::LANE, 1, self.settings.lease, Some(&suspects)).await?;
-        drop(db);
-        let Some(leased) = leased.first().copied() else {
-            return Ok(None);
-        };
-        if leased.attempt > self.settings.crashes_max {
+        Ok(leased.first().copied())
+    }
+
+    /// Settles a leased suspect alone, or parks it if workers have died alone with it too often.
+    ///
+    /// # Errors
+    /// Weather, as for [`Settler::settle`].
+    pub async fn settle_suspect(&self, leased: Leased, deaths: i64) -> Result<Report, sqlx::Error> {
+        if deaths >= self.settings.deaths_max {
             let parked = Parked {
                 job_id: leased.job_id,
                 attempt: leased.attempt,
                 reason: "crashes",
-                detail: format!("{} workers ended uncleanly while they held it", self.settings.crashes_max),
+                detail: format!("{deaths} workers died while they held nothing but this job"),
             };
-            return self.park_alone(parked).await.map(Some);
+            return self.park_alone(parked).await;
         }
         let mut tx = self.pool.begin().await?;
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
         match self.settle_whole(Batch { tx, claimed }).await {
-            Ok(report) => Ok(Some(report)),
-            Err(failure) => self.isolate(vec![leased.job_id], failure).await.map(Some),
+            Ok(report) => Ok(report),
+            Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
     }
 
@@ -207,7 +221,11 @@ impl Settler {
     /// forgotten, since those that it made do not exist.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
         let Batch { mut tx, claimed } = batch;
-        let settled = self.settle_within(&mut tx, claimed).await;
+        let settled = AssertUnwindSafe(self.settle_within(&mut tx, claimed)).catch_unwind().await;
+        let settled = settled.unwrap_or_else(|panic| {
+            let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
+            Err(Failure::Database(sqlx::Error::Decode(message.into())))
+        });
         let result = match settled {
             Ok(report) => tx.commit().await.map(|()| report).map_err(Failure::Database),
             Err(failure) => {
@@ -283,24 +301,23 @@ impl Settler {
 fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> {
     let mut jobs = Vec::with_capacity(claimed.len());
     for row in claimed {
+        let job = Job {
+            id: JobId(row.job_id),
+            submitted_by: PrincipalId(row.submitted_by),
+            received_at: row.received_at,
+            attempt: row.attempt,
+        };
         match AnyJob::read(&row.kind, &row.payload) {
-            Ok(kind) => {
-                let job = Job {
-                    id: JobId(row.job_id),
-                    submitted_by: PrincipalId(row.submitted_by),
-                    received_at: row.received_at,
-                    attempt: row.attempt,
-                };
-                jobs.push((job, kind));
+            Ok(kind) => jobs.push((job, kind)),
+            // A newer release may have asked for it, and its workers will do it.
+            Err(BadPayload::UnknownKind(name)) if name != outbox::NO_SUCH_JOB => {
+                let why = "this worker does not know the kind";
+                decisions.note(&job, None, Verdict::Later { after: UNKNOWN_KIND_PAUSE, why });
             }
             Err(error) => {
-                decisions.report.parked = decisions.report.parked.saturating_add(1);
-                decisions.parked.push(Parked {
-                    job_id: row.job_id,
-                    attempt: row.attempt,
-                    reason: "unreadable",
-                    detail: error.to_string(),
-                });
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                let parking = Parking { reason: "unreadable", detail: format!("{error}{cause}") };
+                decisions.note(&job, None, Verdict::Park(parking));
             }
         }
     }

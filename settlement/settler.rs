@@ -26,13 +26,13 @@ pub struct Settings {
     pub ipn_secrets: Vec<Secret>,
     /// How long one job is leased where the lane is worked cautiously.
     pub lease: Duration,
-    /// A job that was held by a worker that ended uncleanly is parked after this many attempts.
-    pub crashes_max: i32,
+    /// A job that this many workers died alone with is parked.
+    pub deaths_max: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), crashes_max: 3 }
+        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
     }
 }
 

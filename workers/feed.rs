@@ -73,11 +73,11 @@ impl Feed {
         self.storms.store(0, Ordering::Relaxed);
     }
 
-    /// The database refused or went away: logs it, and waits longer each time in a row.
+    /// The database refused or is away: logs it, and waits longer each time in a row.
     pub(crate) async fn storm(&self, error: &sqlx::Error, what: &'static str) {
         let storms = self.storms.fetch_add(1, Ordering::Relaxed);
         let pause = backoff(storms, PAUSE_FIRST, PAUSE_MOST);
-        tracing::warn!(%error, what, in_a_row = storms.saturating_add(1), ?pause, "the database is away; waiting");
+        tracing::warn!(%error, what, in_a_row = storms.saturating_add(1), ?pause, "nothing was stored; trying again");
         self.pause(pause).await;
     }
 

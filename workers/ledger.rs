@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use apalis::prelude::Data;
 
+use settlement::Report;
+
 use crate::feed::{Feed, Work};
 
 /// Does one piece of work of the ledger lane. It never fails towards the runtime: what did not
@@ -10,7 +12,7 @@ use crate::feed::{Feed, Work};
 pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infallible> {
     let result = match work {
         Work::Batch(batch) => feed.settler.settle(batch).await.map(Some),
-        Work::Suspect => feed.settler.settle_suspect().await,
+        Work::Suspect => settle_suspects(&feed).await,
     };
     match result {
         Ok(Some(report)) => {
@@ -27,4 +29,21 @@ pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infa
         Err(error) => feed.storm(&error, "settling").await,
     }
     Ok(())
+}
+
+/// How many suspects are taken before the next batch has its turn.
+const SUSPECTS_PER_TURN: usize = 32;
+
+/// Takes suspects one at a time, each noted as the only thing that this worker holds.
+async fn settle_suspects(feed: &Feed) -> Result<Option<Report>, sqlx::Error> {
+    let mut last = None;
+    for _ in 0..SUSPECTS_PER_TURN {
+        let Some(leased) = feed.settler.lease_suspect().await? else {
+            break;
+        };
+        feed.run.note_holding(&[leased.job_id]).await?;
+        let deaths = feed.run.deaths_alone_with(leased.job_id).await?;
+        last = Some(feed.settler.settle_suspect(leased, deaths).await?);
+    }
+    Ok(last)
 }

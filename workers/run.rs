@@ -88,7 +88,10 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if heart.await.is_err_and(|error| error.is_panic()) {
         tracing::error!("the heartbeat panicked");
     }
-    if let Err(error) = feed.run.end().await {
+    // A run that died stays open, so that the others are careful with what it held.
+    if result.is_ok()
+        && let Err(error) = feed.run.end().await
+    {
         tracing::warn!(%error, "the end of the run could not be noted");
     }
     tracing::info!(run = feed.run.id(), "stopped");

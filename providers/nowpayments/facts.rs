@@ -134,6 +134,7 @@ impl PaymentFacts {
             self.outcome_amount.as_ref().map(DecimalText::as_str),
             self.outcome_currency.as_deref(),
             self.actually_paid.as_ref().map(DecimalText::as_str),
+            self.order_id.as_deref(),
         ])
     }
 }

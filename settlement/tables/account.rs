@@ -55,20 +55,28 @@ pub(crate) async fn make_missing(db: &mut PgConnection, keys: &[AccountKey]) -> 
     Ok(())
 }
 
-/// Locks accounts, those with a floor by id and then those without, and puts them on the desk with
-/// what their newest entries say. The balances are read in a statement after the one that locks:
-/// beside it they could be older than the lock.
-pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+/// An account whose row is locked.
+struct Locked {
+    id: i64,
+    owner: i64,
+    asset: i16,
+    purpose: String,
+    stripe: i16,
+}
+
+/// Locks the accounts that exist, in the order of their ids.
+async fn lock(db: &mut PgConnection, keys: &[AccountKey]) -> Result<Vec<Locked>, sqlx::Error> {
     if keys.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let columns = Columns::of(keys);
-    let locked = sqlx::query!(
+    sqlx::query_as!(
+        Locked,
         "
         select a.id, a.owner, a.asset, a.purpose, a.stripe
         from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[]) as w (owner, asset, purpose, stripe)
         join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
-        order by a.id < 0, a.id
+        order by a.id
         for no key update of a
         ",
         &columns.owners,
@@ -76,8 +84,24 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[Account
         &columns.purposes as _,
         &columns.stripes,
     )
-    .fetch_all(&mut *db)
-    .await?;
+    .fetch_all(db)
+    .await
+}
+
+/// Locks accounts, those with a floor and then those without, each in the order of their ids, and
+/// puts them on the desk with what their newest entries say.
+///
+/// A receivable is looked for in a statement after the one that locks its owner's wallet: whoever
+/// makes a receivable holds that wallet, and a statement that waits for the lock does not see what
+/// was made meanwhile. The balances are read after all locks, for the same reason.
+pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (with_floor, without): (Vec<AccountKey>, Vec<AccountKey>) =
+        keys.iter().partition(|key| key.purpose.has_floor());
+    let mut locked = lock(&mut *db, &with_floor).await?;
+    locked.extend(lock(&mut *db, &without).await?);
     let ids: Vec<i64> = locked.iter().map(|row| row.id).collect();
     let newest = sqlx::query!(
         r#"

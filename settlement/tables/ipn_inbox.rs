@@ -1,5 +1,5 @@
-use jobs::{Desk, Fact, InboxId, PaymentKey, Stage};
-use providers::nowpayments::{Callback, PaymentFacts, PaymentStatus, Secret, verify};
+use jobs::{Desk, Fact, InboxId, PaymentKey, Stage, Unread};
+use providers::nowpayments::{Callback, PaymentFacts, PaymentStatus, Refusal, Secret, verify};
 use sqlx::PgConnection;
 
 /// The provider's name, as stored.
@@ -22,19 +22,31 @@ pub(crate) async fn load(
     for row in rows {
         let fact = match row.provider.as_str() {
             NOWPAYMENTS => read(&row.body, &row.signature, secrets),
-            other => Err(format!("no provider {other:?} is known")),
+            other => Err(Unread::Contents(format!("no provider {other:?} is known"))),
         };
         desk.inbox.insert(InboxId(row.id), fact);
     }
     Ok(())
 }
 
-fn read(body: &[u8], signature: &str, secrets: &[Secret]) -> Result<Fact, String> {
-    let signed = verify(body, Some(signature), secrets).map_err(|refusal| format!("not authentic: {refusal}"))?;
+fn read(body: &[u8], signature: &str, secrets: &[Secret]) -> Result<Fact, Unread> {
+    let signed = verify(body, Some(signature), secrets).map_err(|refusal| match refusal {
+        Refusal::Mismatch | Refusal::NoSecret => Unread::NotSigned,
+        Refusal::MissingSignature
+        | Refusal::SignatureLength { .. }
+        | Refusal::SignatureNotHex
+        | Refusal::BodyTooLong { .. }
+        | Refusal::NotUtf8 { .. }
+        | Refusal::NotJson { .. }
+        | Refusal::DuplicateKey { .. }
+        | Refusal::TooDeep { .. } => Unread::Contents(format!("not authentic: {refusal}")),
+    })?;
     match Callback::read(&signed) {
         Ok(Callback::Payment(facts)) => Ok(fact(facts)),
-        Ok(Callback::Payout(_) | Callback::Other) => Err("the callback is not about a payment".to_owned()),
-        Err(error) => Err(format!("the callback cannot be read: {error}")),
+        Ok(Callback::Payout(_) | Callback::Other) => {
+            Err(Unread::Contents("the callback is not about a payment".to_owned()))
+        }
+        Err(error) => Err(Unread::Contents(format!("the callback cannot be read: {error}"))),
     }
 }
 

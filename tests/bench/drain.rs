@@ -112,8 +112,7 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
 }
 
 async fn outbox_is_empty(server: &Server) -> Result<bool> {
-    let (empty,): (bool,) =
-        sqlx::query_as("select not exists (select from outbox)").fetch_one(&server.owner).await?;
+    let (empty,): (bool,) = sqlx::query_as("select not exists (select from outbox)").fetch_one(&server.owner).await?;
     Ok(empty)
 }
 
@@ -129,7 +128,7 @@ async fn statements(server: &Server) -> Result<u64> {
     let rows: Vec<(f64, i64, i64, String)> = sqlx::query_as(
         "select total_exec_time, calls, rows, regexp_replace(left(query, 90), '\\s+', ' ', 'g')
          from pg_stat_statements s join pg_roles r on r.oid = s.userid
-         where r.rolname = 'holdfast_worker' and query !~ 'worker_run|partitions_ahead|pg_roles|from asset|from schema|LISTEN|SET|lacks'
+         where r.rolname = 'holdfast_worker' and query !~ 'beat_at|end_kind|insert into worker_run|partitions_ahead|pg_roles|from asset|from schema|LISTEN|SET|lacks'
          order by 1 desc",
     )
     .fetch_all(&server.owner)

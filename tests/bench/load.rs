@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use anyhow::{Result, ensure};
-use jobs::{AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId, UserRegister};
+use jobs::{
+    AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId,
+    UserRegister,
+};
 use outbox::{Ask, Recorded, payload_hash};
 use providers::nowpayments::{Callback, Secret, verify};
 use rand::{Rng, RngExt, SeedableRng};
@@ -13,10 +16,12 @@ use crate::server::Server;
 
 /// What callbacks are signed with.
 pub(crate) const IPN_SECRET: &str = "money-day-secret";
+/// The first principal that is not Holdfast's own.
+const SUBMITTER: i64 = 100;
 /// Jobs recorded in one statement.
 const CHUNK: usize = 1_000;
-/// How many trades are opened before the first of them is followed up: some 5,000 jobs.
-const FOLLOW_AFTER: usize = 1_100;
+/// How many trades are opened before the first of them is followed up: some 10,000 jobs.
+const FOLLOW_AFTER: usize = 2_200;
 /// Codes and the text of one deposit.
 const ASSETS: [(&str, &str); 5] =
     [("usdttrc20", "125.5"), ("btc", "0.0025"), ("trx", "950.25"), ("ltc", "1.75"), ("xrp", "88.125")];
@@ -50,7 +55,12 @@ pub(crate) struct People {
     weights: Vec<u64>,
     payments: std::cell::Cell<u64>,
     keys: std::cell::Cell<u64>,
+    /// Trades of the rounds before that are locked, and those that are paid.
+    waiting: std::cell::RefCell<(VecDeque<Open>, VecDeque<Open>)>,
 }
+
+/// A trade with its seller and its buyer.
+type Open = (TradeId, UserId, UserId);
 
 impl People {
     fn pick(&self, rng: &mut impl Rng) -> usize {
@@ -87,6 +97,7 @@ pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
         weights,
         payments: std::cell::Cell::new(5_000_000_000),
         keys: std::cell::Cell::new(0),
+        waiting: std::cell::RefCell::default(),
     };
     let mut left = count;
     while left > 0 {
@@ -111,7 +122,7 @@ pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
 /// thousands of jobs later, as it would come in the course of a day.
 pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize) -> Result<usize> {
     let mut rng = rand::rngs::StdRng::seed_from_u64(u64::try_from(round)?);
-    let (mut locked, mut paid) = (VecDeque::new(), VecDeque::new());
+    let (mut locked, mut paid) = people.waiting.take();
     let mut queued = 0_usize;
     while queued < count {
         let mut asks = Vec::new();
@@ -130,7 +141,9 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                     payments.push(payment(people, person, amount));
                     continue;
                 }
-                Share::Register => AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(&mut rng))) }),
+                Share::Register => {
+                    AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(&mut rng))) })
+                }
                 Share::Lock => {
                     let lock = lock(people, &mut rng);
                     opened.push((asks.len(), lock.seller_id, lock.buyer_id));
@@ -153,11 +166,13 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
             asks.push(client(people, &ask)?);
         }
         let ids = record(server, &asks).await?;
-        locked.extend(opened.into_iter().filter_map(|(at, seller, buyer)| Some((TradeId(*ids.get(at)?), seller, buyer))));
+        locked
+            .extend(opened.into_iter().filter_map(|(at, seller, buyer)| Some((TradeId(*ids.get(at)?), seller, buyer))));
         paid.extend(marked);
         queued = queued.saturating_add(asks.len()).saturating_add(payments.len());
         deposit(server, payments).await?;
     }
+    people.waiting.replace((locked, paid));
     for maintenance in ["vacuum outbox", "analyze", "checkpoint"] {
         sqlx::raw_sql(maintenance).execute(&server.owner).await?;
     }
@@ -197,7 +212,7 @@ fn payment(people: &People, person: usize, amount: &str) -> Payment {
 fn client(people: &People, job: &AnyJob) -> Result<Ask> {
     let payload = job.payload()?.to_string();
     Ok(Ask {
-        submitter: PrincipalId::HOLDFAST.0,
+        submitter: SUBMITTER,
         kind: job.info().name,
         key: people.key(),
         payload_hash: payload_hash(&[payload.as_bytes()]),

@@ -34,7 +34,10 @@ impl Server {
         admin.close().await;
         let owner = PgPool::connect(&cluster.url("postgres", "bench")).await?;
         outbox::migrate(&owner).await?;
-        sqlx::raw_sql("create extension pg_stat_statements").execute(&owner).await?;
+        for preparation in ["create extension pg_stat_statements", "insert into principal (name) values ('money day')"]
+        {
+            sqlx::raw_sql(preparation).execute(&owner).await?;
+        }
         let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", "bench"))?;
         let api = PgPoolOptions::new().max_connections(4).connect_with(api).await?;
         Ok(Self { cluster, owner, api })
