@@ -177,7 +177,7 @@ pub async fn refuse_unsafe_server(pool: &PgPool, role: Role) -> Result<(), Start
 /// The first right that the role should have and the login has not.
 async fn missing_right(pool: &PgPool, role: Role) -> Result<Option<String>, StartError> {
     let (tables, rights): (Vec<&str>, Vec<&str>) = match role {
-        Role::Api => ["request", "job", "outbox", "ipn_inbox"].map(|table| (table, "insert")).into_iter().unzip(),
+        Role::Api => ["request", "job", "outbox"].map(|table| (table, "insert")).into_iter().unzip(),
         Role::Worker => [
             ("outbox", "insert"),
             ("outbox", "delete"),
@@ -195,36 +195,40 @@ async fn missing_right(pool: &PgPool, role: Role) -> Result<Option<String>, Star
         .into_iter()
         .unzip(),
     };
-    let columns: &[(&str, &str)] = match role {
-        Role::Api => &[],
-        Role::Worker => &[
-            ("outbox", "run_at"),
-            ("outbox", "attempt"),
-            ("hold", "closed_by"),
-            ("trade", "state"),
-            ("deposit", "state"),
-            ("app_user", "frozen"),
-            ("worker_run", "beat_at"),
-        ],
+    let (right, columns): (&str, &[(&str, &str)]) = match role {
+        Role::Api => ("insert", &[("ipn_inbox", "body"), ("ipn_inbox", "signature"), ("ipn_inbox", "fact_key")]),
+        Role::Worker => (
+            "update",
+            &[
+                ("outbox", "run_at"),
+                ("outbox", "attempt"),
+                ("hold", "closed_by"),
+                ("trade", "state"),
+                ("deposit", "state"),
+                ("app_user", "frozen"),
+                ("worker_run", "beat_at"),
+            ],
+        ),
     };
-    let (updated, changed): (Vec<&str>, Vec<&str>) = columns.iter().copied().unzip();
+    let (names, fields): (Vec<&str>, Vec<&str>) = columns.iter().copied().unzip();
     sqlx::query_scalar!(
         r#"
         select r.right || ' on ' || r.name as "lacks!"
         from unnest($1::text[], $2::text[]) as r (name, "right")
         where not has_table_privilege(session_user, r.name, r.right)
         union all
-        select 'update of ' || c.field || ' on ' || c.name
+        select $5 || ' of ' || c.field || ' on ' || c.name
         from unnest($3::text[], $4::text[]) as c (name, field)
-        where not has_column_privilege(session_user, c.name, c.field, 'update')
+        where not has_column_privilege(session_user, c.name, c.field, $5)
         union all
         select 'usage of job_id' where not has_sequence_privilege(session_user, 'job_id', 'usage')
         limit 1
         "#,
         &tables as _,
         &rights as _,
-        &updated as _,
-        &changed as _,
+        &names as _,
+        &fields as _,
+        right,
     )
     .fetch_optional(pool)
     .await

@@ -55,7 +55,7 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
                 with ordinality as a (submitter, kind, key, hash, payload, lane, subject, caused_by, trace, place)
         ), fresh as (
             insert into request (submitter, kind, key, payload_hash, job_id)
-            select submitter, kind, key, hash, job_id from asked order by submitter, kind, key
+            select submitter, kind, key, hash, job_id from asked order by submitter, kind, key, place
             on conflict do nothing
             returning job_id
         ), recorded as (

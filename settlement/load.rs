@@ -1,5 +1,5 @@
 use jobs::machines::trade::TradeState;
-use jobs::{AnyJob, Desk, Job, Want};
+use jobs::{AnyJob, Desk, Job, Kind, LockEscrow, UserRegister, Want};
 use ledger::{AccountKey, Hold, Subject};
 use providers::nowpayments::Secret;
 use rustc_hash::FxHashSet;
@@ -33,9 +33,10 @@ pub(crate) async fn load(
     load_accounts(db, desk, &want, known).await?;
     let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
     app_user::load(db, desk, &users).await?;
-    let mut missing: Vec<i64> = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| id.0).collect();
-    missing.extend(want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| id.0));
-    outcome::load_fates(db, desk, &missing).await?;
+    let trades = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| (id.0, LockEscrow::NAME));
+    let people = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| (id.0, UserRegister::NAME));
+    let makers: Vec<(i64, &str)> = trades.chain(people).collect();
+    outcome::load_fates(db, desk, &makers).await?;
     load_holds(desk, &want)
 }
 

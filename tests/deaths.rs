@@ -17,6 +17,14 @@ async fn dead_worker(db: &Db, jobs: &[i64]) -> Run {
     run
 }
 
+/// Takes one suspect as a worker does: leased, noted, settled.
+async fn take_suspect(settler: &Settler, run: &Run) -> Option<Report> {
+    let leased = settler.lease_suspect().await.unwrap()?;
+    run.note_holding(&[leased.job_id]).await.unwrap();
+    let deaths = run.deaths_alone_with(leased.job_id).await.unwrap();
+    Some(settler.settle_suspect(leased, deaths).await.unwrap())
+}
+
 async fn end_of(db: &Db, run: i64) -> String {
     let end = sqlx::query_scalar!(r#"select coalesce(end_kind, 'alive') as "end!" from worker_run where id = $1"#, run);
     end.fetch_one(&db.owner).await.unwrap()
@@ -34,7 +42,7 @@ async fn what_a_dead_worker_held_is_taken_one_at_a_time() {
     assert_eq!(end_of(&db, dead.id()).await, "unclean");
 
     let settler = db.settler().await;
-    assert_eq!(settler.settle_suspect().await.unwrap(), None, "it has not been told of any yet");
+    assert_eq!(take_suspect(&settler, &run).await, None, "it has not been told of any yet");
     settler.refresh(suspects.clone()).await.unwrap();
     let batch = settler.claim().await.unwrap().unwrap();
     assert_eq!(batch.ids(), others);
@@ -42,11 +50,11 @@ async fn what_a_dead_worker_held_is_taken_one_at_a_time() {
     assert!(settler.claim().await.unwrap().is_none());
 
     for left in (0..3).rev() {
-        let report = settler.settle_suspect().await.unwrap();
+        let report = take_suspect(&settler, &run).await;
         assert_eq!(report, Some(Report { settled: 1, ..Report::default() }));
         assert_eq!(run.beat().await.unwrap().len(), left);
     }
-    assert_eq!(settler.settle_suspect().await.unwrap(), None);
+    assert_eq!(take_suspect(&settler, &run).await, None);
     assert_eq!(end_of(&db, dead.id()).await, "passed");
     for id in suspects {
         let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", id);
@@ -62,27 +70,39 @@ async fn a_job_that_kills_its_workers_is_parked_after_the_third() {
     let [killer, harmless] = db.ask_all(&vec![register(None); 2]).await.try_into().unwrap();
     dead_worker(&db, &[killer, harmless]).await;
     let run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    let settler = db.settler().await;
     for _ in 0..3 {
-        let suspects = run.beat().await.unwrap();
-        assert!(suspects.contains(&killer));
-        // The worker is gone right after the lease was committed.
-        let mut db_connection = db.worker.acquire().await.unwrap();
-        let leased = outbox::lease(&mut db_connection, LANE, 1, Duration::from_mins(1), Some(&[killer])).await.unwrap();
-        assert_eq!(leased.len(), 1);
-        let again = outbox::lease(&mut db_connection, LANE, 1, Duration::from_mins(1), Some(&[killer])).await.unwrap();
-        assert!(again.is_empty(), "nobody takes it while the lease lasts");
+        assert!(run.beat().await.unwrap().contains(&killer));
+        settler.refresh(vec![killer]).await.unwrap();
+        let leased = settler.lease_suspect().await.unwrap().unwrap();
+        assert_eq!(settler.lease_suspect().await.unwrap(), None, "nobody takes it while the lease lasts");
+        // The worker is gone after it noted what it holds.
+        dead_worker(&db, &[leased.job_id]).await;
         db.pass("61 seconds").await;
     }
-    let settler = db.settler().await;
+    assert!(run.beat().await.unwrap().contains(&killer));
     settler.refresh(vec![killer, harmless]).await.unwrap();
-    let mut total =
-        [settler.settle_suspect().await.unwrap().unwrap(), settler.settle_suspect().await.unwrap().unwrap()];
+    let mut total = [take_suspect(&settler, &run).await.unwrap(), take_suspect(&settler, &run).await.unwrap()];
     total.sort_by_key(|report| report.parked);
     assert_eq!(total, [Report { settled: 1, ..Report::default() }, Report { parked: 1, ..Report::default() }]);
     assert_eq!(db.outcome(killer).await, "parked crashes");
     assert_eq!(db.outcome(harmless).await, "settled");
     let attempt = sqlx::query_scalar!("select attempt from parked where job_id = $1", killer);
     assert_eq!(attempt.fetch_one(&db.owner).await.unwrap(), 4);
+    db.verified().await;
+}
+
+/// Attempts are raised by waiting too, so they say nothing about deaths.
+#[tokio::test]
+async fn a_job_that_has_waited_often_is_no_killer() {
+    let db = Db::new().await;
+    let patient = db.ask(register(None)).await;
+    db.sql(&format!("update outbox set attempt = 7 where job_id = {patient}")).await;
+    dead_worker(&db, &[patient]).await;
+    let run = Run::begin(db.worker.clone(), LANE, "the next one".to_owned()).await.unwrap();
+    let settler = db.settler().await;
+    settler.refresh(run.beat().await.unwrap()).await.unwrap();
+    assert_eq!(take_suspect(&settler, &run).await, Some(Report { settled: 1, ..Report::default() }));
     db.verified().await;
 }
 

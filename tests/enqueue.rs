@@ -173,7 +173,7 @@ async fn what_cannot_be_stored_is_a_fault_of_the_data_and_records_nothing() {
         ("no JSON", with_payload("{"), "22P02", ""),
         ("a zero byte in the key", with_key("a\0b".to_owned()), "22021", ""),
         ("an empty key", with_key(String::new()), "23514", "request_key_length"),
-        ("a key that is too long", with_key("k".repeat(513)), "23514", "request_key_length"),
+        ("a key that is too long", with_key("k".repeat(1025)), "23514", "request_key_length"),
         ("an unknown lane", Ask { lane: "fast", ..with_key("lane".to_owned()) }, "42501", ""),
     ];
     for (what, ask, code, constraint) in cases {

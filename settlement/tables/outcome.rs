@@ -1,20 +1,29 @@
 use jobs::Desk;
 use sqlx::PgConnection;
 
-/// Notes what became of the jobs that would have made what is missing. One that is queued, or that
-/// has settled since it was looked for, is awaited; one that was refused never makes anything.
-pub(crate) async fn load_fates(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) -> Result<(), sqlx::Error> {
+/// Notes what became of the jobs that would have made what is missing, each given with the kind
+/// that makes it. One that is queued, or that has settled since it was looked for, is awaited; one
+/// that was refused never makes anything; a job of another kind is neither.
+pub(crate) async fn load_fates(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    makers: &[(i64, &'static str)],
+) -> Result<(), sqlx::Error> {
+    let (ids, kinds): (Vec<i64>, Vec<&str>) = makers.iter().copied().unzip();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else {
         return Ok(());
     };
     // The bounds let Postgres leave out partitions that cannot hold any of the ids.
     let fates = sqlx::query!(
         r#"
-        select o.job_id as "job_id!", null::text as status from outbox o where o.job_id = any ($1)
-        union all
-        select e.job_id, e.status from outcome e where e.job_id = any ($1) and e.job_id between $2 and $3
+        select j.id, o.job_id is not null as "queued!", e.status as "status?"
+        from unnest($1::bigint[], $2::text[]) as m (id, kind)
+        join job j on j.id = m.id and j.kind = m.kind and j.id between $3 and $4
+        left join outbox o on o.job_id = m.id
+        left join outcome e on e.job_id = m.id and e.job_id between $3 and $4
         "#,
-        ids,
+        &ids,
+        &kinds as _,
         first,
         last,
     )
@@ -22,8 +31,9 @@ pub(crate) async fn load_fates(db: &mut PgConnection, desk: &mut Desk, ids: &[i6
     .await?;
     for fate in fates {
         match fate.status.as_deref() {
-            None | Some("settled") => desk.awaited.insert(fate.job_id),
-            Some(_) => desk.refused.insert(fate.job_id),
+            None if !fate.queued => continue,
+            None | Some("settled") => desk.awaited.insert(fate.id),
+            Some(_) => desk.refused.insert(fate.id),
         };
     }
     Ok(())

@@ -40,7 +40,7 @@ pub(super) const MONEY: &[Corruption] = &[
     ),
     corruption(
         "a balance is not a number",
-        "update entry set posted = 'NaN' where account_id = {dan_btc}",
+        "alter table entry drop constraint entry_numbers; update entry set posted = 'NaN' where account_id = {dan_btc}",
         &["balances-not-negative", "balances-follow-entries", "posted-sums-to-zero"],
     ),
     corruption(
