@@ -62,11 +62,9 @@ async fn several_poisonous_jobs_are_each_found() {
 async fn a_payload_that_cannot_be_read_is_parked() {
     let db = Db::new().await;
     let mut ids = Vec::new();
-    for (kind, payload) in [
-        ("user-register", r#"{"surprise":1}"#),
-        ("user-register", "7"),
-        ("user-register", r#"{"referrer_id":7}"#),
-    ] {
+    for (kind, payload) in
+        [("user-register", r#"{"surprise":1}"#), ("user-register", "7"), ("user-register", r#"{"referrer_id":7}"#)]
+    {
         let mut ask = ask_of(&format!("{kind} {payload}"), &register(None));
         ask.kind = kind;
         ask.payload = payload.to_owned();

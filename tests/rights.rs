@@ -228,7 +228,7 @@ async fn a_process_starts_only_with_the_rights_of_its_role() {
     }
     assert_eq!(start("holdfast_worker", Role::Worker, unsafely).await, "synchronous_commit is off");
     db.sql("revoke insert on ipn_inbox from holdfast_api").await;
-    assert_eq!(start("holdfast_api", Role::Api, "").await, "lacks insert on ipn_inbox");
+    assert_eq!(start("holdfast_api", Role::Api, "").await, "lacks insert of body on ipn_inbox");
     db.pass("1 second").await;
     assert_eq!(start("holdfast_worker", Role::Worker, "").await, "shifted by 00:00:01");
     db.sql("update schema set version = 99, oldest_binary = 98").await;

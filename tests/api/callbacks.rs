@@ -137,7 +137,14 @@ async fn what_is_authentic_is_stored_whatever_it_says() {
         ("as long as may be", filler(64 * 1024)),
     ];
     // What is about a payment and cannot be read becomes a job, which ends with a person.
-    let unreadable = ["an unknown status", "no payment id", "a payment id of text", "a negative amount", "both a payment and a payout", "a NUL"];
+    let unreadable = [
+        "an unknown status",
+        "no payment id",
+        "a payment id of text",
+        "a negative amount",
+        "both a payment and a payout",
+        "a NUL",
+    ];
     let mut persons = 0;
     for (number, (what, body)) in (1..).zip(&bodies) {
         let answer = site.hook(body.as_bytes()).answer().await;
