@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
 
 use std::collections::HashMap;
 use std::fs;
