@@ -123,10 +123,10 @@ impl PaymentFacts {
 
     /// The business key of the fact, to be put behind a kind.
     ///
-    /// `payment_id`, `status`, `outcome_amount`, `outcome_currency`, `actually_paid`, in this
-    /// order, each as `<bytes>:<text>,` or `-,` where it is absent. Nothing else counts: the
-    /// same news at another time (`updated_at`), or with another estimate of the fees, is the
-    /// same fact. At most 320 bytes.
+    /// `payment_id`, `status`, `outcome_amount`, `outcome_currency`, `actually_paid`, `order_id`,
+    /// in this order, each as `<bytes>:<text>,` or `-,` where it is absent. Nothing else counts:
+    /// the same news at another time (`updated_at`), or with another estimate of the fees, is the
+    /// same fact. A corrected order id is news, since a credit depends on it. At most 600 bytes.
     pub fn fact_key(&self) -> String {
         key(&[
             Some(&self.payment_id),
