@@ -17,6 +17,9 @@ mod registry;
 mod release;
 mod rows;
 mod terms;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the figures of a test are small")]
+mod tests;
 mod trade;
 mod trade_event;
 mod user_register;
