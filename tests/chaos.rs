@@ -4,7 +4,7 @@
 //! The short form runs with the other tests. The long one, as in `docs/performance.md`:
 //!
 //! ```text
-//! CHAOS_JOBS=50000 CHAOS_KILLS=50 CHAOS_CRASHES=5 cargo test --release chaos -- --nocapture
+//! CHAOS_JOBS=50000 CHAOS_KILLS=50 CHAOS_CRASHES=5 cargo test --test tests chaos -- --nocapture
 //! ```
 
 mod load;
