@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::harness::{Db, lock, mark_paid, refund, release};
+use crate::harness::{Db, lock, mark_paid, refund, register, release};
 
 /// A release that a worker comes to before the lock waits for it.
 #[tokio::test]
@@ -34,6 +34,55 @@ async fn what_overtakes_its_lock_waits_for_it() {
     }
     let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", released);
     assert!(attempts.fetch_one(&db.owner).await.unwrap() >= 2, "the waiting counts as attempts");
+    db.verified().await;
+}
+
+/// However long the queue has stood still: what is older than any limit waits for a lock that is
+/// queued, and a lock that is in nobody's hands any more is not confused with one that never was.
+#[tokio::test]
+async fn a_backlog_that_has_stood_for_long_is_not_refused() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    let jobs = db.ask_all(&[mark_paid(trade, buyer), release(trade, seller)]).await;
+    db.pass("2 hours").await;
+    // Received before the deadline, which runs from the lock.
+    let quick = db.settler().await;
+    let report = quick.settle(quick.claim().await.unwrap().unwrap()).await.unwrap();
+    assert_eq!((report.postponed, report.ended()), (2, 0));
+    slow.settle(held).await.unwrap();
+    db.drain().await;
+    for job in jobs {
+        assert_eq!(db.outcome(job).await, "settled");
+    }
+    db.verified().await;
+}
+
+/// Whoever names a person whose registration is still queued waits for it.
+#[tokio::test]
+async fn what_overtakes_a_registration_waits_for_it() {
+    let db = Db::new().await;
+    let [seller, _] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let newcomer = db.ask(register(None)).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    assert_eq!(held.ids(), [newcomer]);
+    let mut jobs = db.ask_all(&[lock(seller, newcomer, "btc", "0.5"), register(Some(newcomer))]).await;
+    jobs.push(db.deposit(newcomer, "btc", "0.25").await);
+    db.pass("2 hours").await;
+    let quick = db.settler().await;
+    let report = quick.settle(quick.claim().await.unwrap().unwrap()).await.unwrap();
+    assert_eq!((report.postponed, report.ended()), (3, 0));
+    slow.settle(held).await.unwrap();
+    db.drain().await;
+    for job in jobs {
+        assert_eq!(db.outcome(job).await, "settled");
+    }
+    assert_eq!(db.wallet(newcomer, "btc").await, "0.25000000");
     db.verified().await;
 }
 

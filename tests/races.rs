@@ -280,3 +280,46 @@ async fn four_workers_carry_trades_from_lock_to_release() {
     assert_eq!(db.house("btc", "fee").await, "0.01440000");
     db.verified().await;
 }
+
+/// A person who has locked all that a payment brought them: the payment, and the person.
+async fn with_all_locked() -> (Db, i64, i64, Payment) {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    let paid = payment(seller, "btc", "0.5");
+    db.told(&paid).await;
+    db.fund(seller, "ltc", "2").await;
+    db.trade(seller, buyer, "btc", "0.5").await;
+    (db, seller, buyer, Payment { status: PaymentStatus::Refunded, ..paid })
+}
+
+/// The receivable is made while the credit waits for the wallet; the credit repays it all the same.
+#[tokio::test]
+async fn a_credit_against_the_clawback_that_makes_a_debt() {
+    for first in [0, 1] {
+        let (db, seller, _, refunded) = with_all_locked().await;
+        let taken_back = db.callback(&refunded).await.job_id();
+        let credited = db.deposit(seller, "btc", "0.3").await;
+        let race = Race::of(db, [taken_back, credited]).await;
+        let Ran { db, outcomes, .. } = race.run(first, "select from account where id > 0 for update").await;
+        assert_eq!(outcomes, ["settled", "settled"]);
+        assert_eq!(db.owed(seller, "btc").await, "-0.20000000", "0.3 of 0.5 is repaid in either order");
+        assert_eq!(db.wallet(seller, "btc").await, "0.50000000 held 0.50000000");
+        db.verified().await;
+    }
+}
+
+/// Freezing locks every wallet of the person, so a lock in another asset comes before it or fails.
+#[tokio::test]
+async fn freezing_against_a_lock_in_another_asset() {
+    let blocking = "select from account a join asset s on s.id = a.asset
+        where s.code = 'ltc' and a.purpose = 'wallet' for update of a";
+    for (first, expected) in [(0, ["settled", "rejected user_frozen"]), (1, ["settled", "settled"])] {
+        let (db, seller, buyer, refunded) = with_all_locked().await;
+        let taken_back = db.callback(&refunded).await.job_id();
+        let locked = db.ask(lock(seller, buyer, "ltc", "1")).await;
+        let race = Race::of(db, [taken_back, locked]).await;
+        let Ran { db, outcomes, .. } = race.run(first, blocking).await;
+        assert_eq!(outcomes, expected);
+        db.verified().await;
+    }
+}

@@ -202,6 +202,49 @@ async fn workers_may_not_change_what_is_append_only() {
     assert_eq!((twice.code.as_str(), twice.constraint.contains("outcome_p")), ("23505", true), "{twice:?}");
 }
 
+/// The API does not choose when something was received, on whose behalf Holdfast acts, when a job
+/// is due, or that one that has ended is done again.
+#[tokio::test]
+async fn the_api_chooses_neither_time_nor_principal_nor_schedule() {
+    let db = Db::new().await;
+    let done = db.ask(register(None)).await;
+    db.drain().await;
+    let policy = "violates row-level security policy";
+    let job = "insert into job (id, kind, payload, submitted_by, received_at) values (nextval('job_id'), 'user-register', '{}'";
+    for (principal, received) in
+        [("100", "clock() - interval '1 hour'"), ("100", "'infinity'"), ("1", "clock()"), ("2", "clock()")]
+    {
+        refused(&db.api, &format!("{job}, {principal}, {received})"), policy).await;
+    }
+    run(&db.api, &format!("begin; {job}, 100, clock()); rollback")).await.unwrap();
+    let request = "insert into request (submitter, kind, key, payload_hash, job_id) values (1, 'user-register', 'k', sha256(''), 1)";
+    refused(&db.api, request, policy).await;
+    for (id, slot, run_at) in [
+        (done, done & 63, "clock()"),
+        (9_999, 9_999 & 63, "'infinity'"),
+        (9_999, 9_999 & 63, "clock() + interval '1 hour'"),
+        (9_999, 0, "clock()"),
+    ] {
+        let row = format!(
+            "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', {slot}, {id}, {run_at})"
+        );
+        refused(&db.api, &row, policy).await;
+    }
+    let inbox = "insert into ipn_inbox (id, provider, body, signature) overriding system value values (1, 'nowpayments', 'x', '')";
+    refused(&db.api, inbox, "permission denied for table ipn_inbox").await;
+    // Nor can anybody store a time that no worker could read.
+    for (statement, constraint) in [
+        (format!("{job}, 100, 'infinity')"), "job_received_at_finite"),
+        (
+            "insert into outbox (job_id, lane, slot, subject, run_at) values (9999, 'ledger', 0, 0, 'infinity')"
+                .to_owned(),
+            "outbox_run_at_finite",
+        ),
+    ] {
+        assert_eq!(refusal(run(&db.owner, &statement).await).constraint, constraint);
+    }
+}
+
 /// A process refuses to start with rights or settings that its promises could not be kept with.
 #[tokio::test]
 async fn a_process_starts_only_with_the_rights_of_its_role() {
