@@ -22,7 +22,9 @@ use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
 use crate::recorder::{Recorder, recorder};
 use crate::stop::{Stop, StopSwitch, stop};
-use crate::trade::{get_trade, post_mark_paid, post_refund, post_release, post_trade};
+use crate::trade::{
+    get_trade, post_cancel, post_extend, post_mark_paid, post_refund, post_release, post_trade, post_undo,
+};
 use crate::transactions::get_transactions;
 use crate::user::{get_balances, post_user};
 use crate::webhook::{Refused, post_nowpayments};
@@ -127,6 +129,9 @@ fn router(api: Api) -> Router {
         .route("/v1/trades", post(post_trade))
         .route("/v1/trades/{id}", get(get_trade))
         .route("/v1/trades/{id}/mark-paid", post(post_mark_paid))
+        .route("/v1/trades/{id}/undo", post(post_undo))
+        .route("/v1/trades/{id}/extend", post(post_extend))
+        .route("/v1/trades/{id}/cancel", post(post_cancel))
         .route("/v1/trades/{id}/release", post(post_release))
         .route("/v1/trades/{id}/refund", post(post_refund))
         .route("/webhooks/nowpayments", post(post_nowpayments))

@@ -6,6 +6,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Assets, Kind, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
 use ledger::AssetId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -39,6 +40,14 @@ struct Action {
     user_id: UserId,
 }
 
+/// By how much the deadline is put off, and by whom.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Extension {
+    user_id: UserId,
+    minutes: u16,
+}
+
 /// `POST /v1/trades/{id}/mark-paid`: the buyer says that they paid.
 pub(crate) async fn post_mark_paid(
     submitter: Submitter,
@@ -47,8 +56,50 @@ pub(crate) async fn post_mark_paid(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id })
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id, minutes: None })
+    })
+    .await
+}
+
+/// `POST /v1/trades/{id}/undo`: the buyer takes their mark-paid back, once and before the deadline.
+pub(crate) async fn post_undo(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Undo, user_id, minutes: None })
+    })
+    .await
+}
+
+/// `POST /v1/trades/{id}/extend`: the seller gives the buyer more time, once.
+pub(crate) async fn post_extend(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Extension { user_id, minutes }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Extend, user_id, minutes: Some(minutes) })
+    })
+    .await
+}
+
+/// `POST /v1/trades/{id}/cancel`: the buyer calls the trade off; a refund follows.
+pub(crate) async fn post_cancel(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Cancel, user_id, minutes: None })
     })
     .await
 }
@@ -61,7 +112,10 @@ pub(crate) async fn post_release(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Release(Release { trade_id, user_id })).await
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::Release(Release { trade_id, user_id })
+    })
+    .await
 }
 
 /// `POST /v1/trades/{id}/refund`: the buyer gives the trade up.
@@ -72,25 +126,28 @@ pub(crate) async fn post_refund(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Refund(Refund { trade_id, user_id })).await
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
+    })
+    .await
 }
 
-async fn act(
+async fn act<A: DeserializeOwned>(
     api: &Api,
     Submitter(submitter): Submitter,
     id: &str,
     headers: &HeaderMap,
     body: Body,
-    job: fn(TradeId, UserId) -> AnyJob,
+    job: fn(TradeId, A) -> AnyJob,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(headers)?;
     let id: TradeId = id_in_path(id, "trade_unknown")?;
     let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let action: Action = shape::read(&text, serde_json::from_str)?;
+    let action: A = shape::read(&text, serde_json::from_str)?;
     if known_trades(&api.pool, &[id.0]).await.map_err(|error| Problem::database(&error))?.is_empty() {
         return Err(unknown());
     }
-    submit(api, submitter, key, headers, job(id, action.user_id)).await
+    submit(api, submitter, key, headers, job(id, action)).await
 }
 
 /// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
@@ -147,6 +204,9 @@ struct Terms {
     pay_by: DateTime<Utc>,
     paid_at: Option<DateTime<Utc>>,
     closed_at: Option<DateTime<Utc>>,
+    extended_at: Option<DateTime<Utc>>,
+    undone_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -184,7 +244,8 @@ async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tr
     let row = sqlx::query!(
         r#"
         select seller_id, buyer_id, asset, amount::text as "amount!", state, maker, maker_bps, taker_bps,
-            maker_fee::text, taker_fee::text, opened_at, pay_by, paid_at, closed_at
+            maker_fee::text, taker_fee::text, opened_at, pay_by, paid_at, closed_at,
+            extended_at, undone_at, ended_at
         from trade where id = $1
         "#,
         id.0,
@@ -215,6 +276,9 @@ async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tr
             pay_by: row.pay_by,
             paid_at: row.paid_at,
             closed_at: row.closed_at,
+            extended_at: row.extended_at,
+            undone_at: row.undone_at,
+            ended_at: row.ended_at,
         }),
         links: Links::of(id),
     }))

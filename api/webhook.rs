@@ -186,6 +186,7 @@ fn credit(inbox_id: i64, fact_key: &str) -> Result<Ask, sqlx::Error> {
         payload: payload.to_string(),
         lane: info.lane.as_str(),
         subject: job.subject(),
+        run_at: None,
         caused_by: None,
         trace_parent: None,
     })

@@ -11,6 +11,7 @@ mod settle;
 mod settler;
 mod store;
 mod tables;
+mod timers;
 pub mod verify;
 
 pub use numeric::Numeric;

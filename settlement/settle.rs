@@ -263,11 +263,11 @@ impl Settler {
         now: DateTime<Utc>,
         jobs: &[(Job, AnyJob)],
     ) -> Result<Desk, sqlx::Error> {
-        let (assets, mut known) = {
+        let (assets, rules, mut known) = {
             let mut memory = self.remember();
-            (memory.assets.clone(), std::mem::take(&mut memory.known))
+            (memory.assets.clone(), memory.rules.clone(), std::mem::take(&mut memory.known))
         };
-        let mut desk = Desk::new(now, self.stripe, assets);
+        let mut desk = Desk::new(now, self.stripe, assets, rules);
         let loaded = load(db, &mut desk, jobs, &self.settings.ipn_secrets, &mut known).await;
         if loaded.is_ok() {
             self.remember().known = known;

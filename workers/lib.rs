@@ -5,6 +5,7 @@
 //! that did not commit never left the outbox.
 
 mod backend;
+mod clockwork;
 mod feed;
 mod heart;
 mod ledger;

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::backend::Outbox;
+use crate::clockwork::tick;
 use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle;
@@ -83,10 +84,14 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
 
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
+    #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
+    let clock = tokio::spawn(tick(Arc::clone(&feed), notes.clone()));
     let result = supervise(&options, Arc::clone(&feed), shutdown).await;
-    heart.abort();
-    if heart.await.is_err_and(|error| error.is_panic()) {
-        tracing::error!("the heartbeat panicked");
+    for (task, what) in [(heart, "the heartbeat"), (clock, "the clockwork")] {
+        task.abort();
+        if task.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("{what} panicked");
+        }
     }
     // A run that died stays open, so that the others are careful with what it held.
     if result.is_ok()
