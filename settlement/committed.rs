@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Job};
+use outbox::Parked;
 
 use crate::decisions::Decisions;
+use crate::settle::Report;
+use crate::settler::Settler;
 
-/// What stands for the kind of a job that could not be read.
-const UNREAD: &str = "unread";
+/// What stands for a kind that this binary does not know.
+const UNKNOWN: &str = "unknown";
 
 /// What one commit made of its jobs, for whoever counts and traces.
 #[derive(Clone, Debug)]
@@ -26,7 +29,7 @@ pub struct Committed {
 pub struct Done {
     /// The job.
     pub job_id: i64,
-    /// The kind's stored name; `unread` where none could be told.
+    /// The kind's stored name; `unknown` where this binary does not know it.
     pub kind: &'static str,
     /// When it was recorded; `None` where it was not loaded.
     pub received_at: Option<DateTime<Utc>>,
@@ -84,18 +87,44 @@ impl fmt::Debug for Watcher {
     }
 }
 
+/// The stored kinds of jobs that could not be read.
+pub(crate) type Unread = Vec<(i64, String)>;
+
 /// A batch that was decided and stored, in a transaction that is not committed yet.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) decisions: Decisions,
-    /// In the order of their ids.
+    /// Those that could be read, in the order of their ids.
     pub(crate) jobs: Vec<(Job, AnyJob)>,
+    /// The others, with their stored kinds.
+    pub(crate) unread: Unread,
     pub(crate) now: DateTime<Utc>,
 }
 
+impl Settler {
+    /// Tells of a commit: who was parked, which only now is true, and whoever watches.
+    pub(crate) fn told(&self, stored: &Stored, since: Instant) -> Report {
+        stored.log_parked();
+        if let Some(watcher) = &self.watcher {
+            watcher.tell(stored.committed(since));
+        }
+        stored.decisions.report
+    }
+
+    /// The same for a job that was parked by itself, whose kind was read for the purpose.
+    pub(crate) fn told_of_parked(&self, parked: &Parked, kind: &str, now: DateTime<Utc>) {
+        let Parked { job_id, attempt, reason, detail } = parked;
+        log_parked(*job_id, kind, reason, detail);
+        let Some(watcher) = &self.watcher else { return };
+        let end = End::Parked(reason);
+        let (job_id, kind, attempt) = (*job_id, known(kind), *attempt);
+        let done = Done { job_id, kind, received_at: None, attempt, trace_parent: None, end };
+        watcher.tell(Committed { jobs: vec![done], claimed_at: now, took: Duration::ZERO });
+    }
+}
+
 impl Stored {
-    /// Says who was parked. Only now is it true: a batch that is rolled back parks nobody.
-    pub(crate) fn log_parked(&self) {
+    fn log_parked(&self) {
         for parked in &self.decisions.parked {
             let (kind, _) = self.read(parked.job_id);
             log_parked(parked.job_id, kind, parked.reason, &parked.detail);
@@ -103,7 +132,7 @@ impl Stored {
     }
 
     /// What to tell of it now that it is committed; `since` is when its claim began.
-    pub(crate) fn committed(self, since: Instant) -> Committed {
+    fn committed(&self, since: Instant) -> Committed {
         let Decisions { ended, postponed, parked, .. } = &self.decisions;
         let ended = ended.iter().map(|ended| {
             let end = ended.reason.map_or(End::Settled, End::Rejected);
@@ -130,27 +159,20 @@ impl Stored {
     /// The kind of a job, and the job if it could be read.
     fn read(&self, job_id: i64) -> (&'static str, Option<&Job>) {
         let place = self.jobs.binary_search_by_key(&job_id, |(job, _)| job.id.0).ok();
-        match place.and_then(|place| self.jobs.get(place)) {
-            Some((job, kind)) => (kind.info().name, Some(job)),
-            None => (UNREAD, None),
+        if let Some((job, kind)) = place.and_then(|place| self.jobs.get(place)) {
+            return (kind.info().name, Some(job));
         }
+        let unread = self.unread.iter().find(|(id, _)| *id == job_id);
+        (unread.map_or(UNKNOWN, |(_, kind)| known(kind)), None)
     }
 }
 
-/// A job that was parked by itself, outside a batch: its kind is read for the purpose.
-pub(crate) fn parked_alone(
-    job_id: i64,
-    kind: &str,
-    attempt: i32,
-    reason: &'static str,
-    now: DateTime<Utc>,
-) -> Committed {
-    let kind = jobs::kind_info(kind).map_or(UNREAD, |info| info.name);
-    let done = Done { job_id, kind, received_at: None, attempt, trace_parent: None, end: End::Parked(reason) };
-    Committed { jobs: vec![done], claimed_at: now, took: Duration::ZERO }
+/// The kind of this name; whatever else was stored names no series and no span.
+fn known(kind: &str) -> &'static str {
+    jobs::kind_info(kind).map_or(UNKNOWN, |info| info.name)
 }
 
 /// One line for each job that needs a person.
-pub(crate) fn log_parked(job_id: i64, kind: &str, reason: &str, detail: &str) {
+fn log_parked(job_id: i64, kind: &str, reason: &str, detail: &str) {
     tracing::error!(job_id, kind, reason, detail, "job parked");
 }

@@ -9,7 +9,7 @@ use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use rustc_hash::FxHashMap;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::committed::{Stored, log_parked, parked_alone};
+use crate::committed::{Stored, Unread};
 use crate::decisions::Decisions;
 use crate::load::load;
 use crate::settler::Settler;
@@ -233,7 +233,7 @@ impl Settler {
             Err(Failure::Database(sqlx::Error::Decode(message.into())))
         });
         let result = match settled {
-            Ok(stored) => tx.commit().await.map(|()| self.told(stored, since)).map_err(Failure::Database),
+            Ok(stored) => tx.commit().await.map(|()| self.told(&stored, since)).map_err(Failure::Database),
             Err(failure) => {
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "the rollback failed; the connection is closed instead");
@@ -247,22 +247,12 @@ impl Settler {
         result
     }
 
-    /// Tells whoever watches of a commit.
-    fn told(&self, stored: Stored, since: Instant) -> Report {
-        let report = stored.decisions.report;
-        stored.log_parked();
-        if let Some(watcher) = &self.watcher {
-            watcher.tell(stored.committed(since));
-        }
-        report
-    }
-
     /// Load → decide → store → complete.
     async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
         let now = outbox::clock(&mut *db).await?;
         let mut decisions = Decisions::default();
         let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
-        let jobs = read(claimed, &mut decisions);
+        let (jobs, unread) = read(claimed, &mut decisions);
         let desk = self.load_desk(&mut *db, now, &jobs).await?;
         let desk = decide(desk, &jobs, &mut decisions)?;
         decisions.let_wait(&outbox::overtaken(&mut *db, &decisions.refused(), &ids).await?);
@@ -270,7 +260,7 @@ impl Settler {
         outbox::complete(&mut *db, &decisions.ended).await?;
         outbox::postpone(&mut *db, &decisions.postponed).await?;
         outbox::park(db, &decisions.parked).await?;
-        Ok(Stored { decisions, jobs, now })
+        Ok(Stored { decisions, jobs, unread, now })
     }
 
     async fn load_desk(
@@ -310,17 +300,16 @@ impl Settler {
         let kind = outbox::kind_of(&mut tx, parked.job_id).await?;
         outbox::park(&mut tx, std::slice::from_ref(&parked)).await?;
         tx.commit().await?;
-        log_parked(parked.job_id, &kind, parked.reason, &parked.detail);
-        if let Some(watcher) = &self.watcher {
-            watcher.tell(parked_alone(parked.job_id, &kind, parked.attempt, parked.reason, now));
-        }
+        self.told_of_parked(&parked, &kind, now);
         Ok(Report { parked: 1, ..Report::default() })
     }
 }
 
-/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked.
-fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> {
+/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked. The
+/// second answer has the stored kinds of those that could not be read.
+fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>, Unread) {
     let mut jobs = Vec::with_capacity(claimed.len());
+    let mut unread = Vec::new();
     for row in claimed {
         let job = Job {
             id: JobId(row.job_id),
@@ -330,7 +319,10 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> 
             trace_parent: row.trace_parent,
         };
         match AnyJob::read(&row.kind, &row.payload) {
-            Ok(kind) => jobs.push((job, kind)),
+            Ok(kind) => {
+                jobs.push((job, kind));
+                continue;
+            }
             // A newer release may have asked for it, and its workers will do it.
             Err(BadPayload::UnknownKind(name)) if name != outbox::NO_SUCH_JOB => {
                 let why = "this worker does not know the kind";
@@ -342,8 +334,9 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> 
                 decisions.note(&job, None, Verdict::Park(parking));
             }
         }
+        unread.push((row.job_id, row.kind));
     }
-    jobs
+    (jobs, unread)
 }
 
 /// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
