@@ -27,7 +27,7 @@ use crate::stop::{Stop, StopSwitch, stop};
 use crate::trade::{get_trade, post_mark_paid, post_refund, post_release, post_trade};
 use crate::transactions::get_transactions;
 use crate::user::{get_balances, post_user};
-use crate::webhook::post_nowpayments;
+use crate::webhook::{Refused, post_nowpayments};
 
 /// How long the tasks behind the router may take to commit what has come.
 const TASKS_WITHIN: Duration = Duration::from_secs(10);
@@ -60,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) nudges: Nudges,
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
+    pub(crate) webhooks_refused: Refused,
     pub(crate) metrics: Metrics,
     pub(crate) queue_gauges: QueueGauges,
     pub(crate) body_within: Duration,
@@ -117,6 +118,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         nudges,
         readiness: Readiness::default(),
         ipn_secrets,
+        webhooks_refused: Refused::default(),
         metrics,
         queue_gauges: QueueGauges::default(),
         body_within: limits.body_within,

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -24,6 +25,10 @@ const BODY_WITHIN: Duration = Duration::from_secs(1);
 const STORED_WITHIN: Duration = Duration::from_millis(1_800);
 const BEGIN: &str =
     "begin; set local statement_timeout = '1500ms'; set local idle_in_transaction_session_timeout = '5s'";
+
+/// How many callbacks were refused since the process started.
+#[derive(Debug, Default)]
+pub(crate) struct Refused(AtomicU64);
 
 /// `POST /webhooks/nowpayments`: a callback of the payment provider, known by its signature.
 ///
@@ -77,7 +82,8 @@ fn authentic(api: &Api, headers: &HeaderMap, body: &Bytes) -> Result<(Signed, St
 /// malformed; never a 2xx, whatever the body says.
 fn refused(api: &Api, refusal: Refusal) -> Response {
     api.metrics.count_webhook_refused(refusal.code());
-    tracing::warn!(refusal = refusal.code(), "a callback is refused");
+    let before = api.webhooks_refused.0.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(refusal = refusal.code(), refused = before.saturating_add(1), "a callback is refused");
     let status = match refusal {
         Refusal::MissingSignature | Refusal::Mismatch => StatusCode::UNAUTHORIZED,
         Refusal::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
