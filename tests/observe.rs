@@ -4,15 +4,50 @@ mod collector;
 mod exposition;
 mod process;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use settlement::{Done, End, Watcher};
+use tokio::net::TcpListener;
 
-use crate::harness::{Db, IPN_SECRET, SUBMITTER, Site, payment, until};
+use crate::harness::{Db, IPN_SECRET, SUBMITTER, Site, lock, payment, register, until};
 
 use collector::{Collector, Span};
 use exposition::series;
 use process::{Process, free_address};
+
+/// A poisonous job has its batch rolled back and halved again and again, and still each job is told
+/// of once, with what was committed.
+#[tokio::test]
+async fn whoever_watches_is_told_once_of_every_job() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 20]).await;
+    let early = db.ask(lock(ids[0], ids[1], "btc", "1")).await;
+    db.sql(&format!(
+        "create function fail() returns trigger language plpgsql as $$ begin
+            raise exception 'made to fail' using errcode = '23514'; end $$;
+        create trigger fail before insert on app_user for each row when (new.id = {}) execute function fail()",
+        ids[7]
+    ))
+    .await;
+    let told: Arc<Mutex<Vec<Done>>> = Arc::default();
+    let settler = db.settler().await.watched(Watcher::new({
+        let told = Arc::clone(&told);
+        move |committed| told.lock().unwrap().extend(committed.jobs)
+    }));
+    db.drain_with(&settler).await;
+    let mut told = std::mem::take(&mut *told.lock().unwrap());
+    told.retain(|done| !matches!(done.end, End::Postponed(_)));
+    told.sort_by_key(|done| done.job_id);
+    assert_eq!(told.iter().map(|done| done.job_id).collect::<Vec<_>>(), [ids.as_slice(), &[early]].concat());
+    for (done, id) in told.iter().zip(&ids) {
+        let end = if *id == ids[7] { End::Parked("poison") } else { End::Settled };
+        assert_eq!((done.kind, done.end), ("user-register", end), "{done:?}");
+    }
+    assert_eq!(told[20].end, End::Rejected("insufficient_funds"));
+    db.verified().await;
+}
 
 /// A caller's place in a trace of its own.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -141,8 +176,8 @@ async fn gauges_of_the_queue_follow_the_queue() {
     let gauge = async |name: &str| series(&caller.metrics().await).get(name).cloned().unwrap_or_default();
     let registrations =
         |state: &str| format!(r#"holdfast_queue_kind_jobs{{kind="user-register",lane="ledger",state="{state}"}}"#);
-    let late = db.ask(crate::harness::register(None)).await;
-    let soon = db.ask(crate::harness::register(None)).await;
+    let late = db.ask(register(None)).await;
+    let soon = db.ask(register(None)).await;
     db.sql(&format!("update outbox set run_at = clock() + interval '1 hour' where job_id = {late}")).await;
     db.sql(&format!("update outbox set run_at = clock() - interval '1 hour' where job_id = {soon}")).await;
     until("both are seen", async || {
@@ -283,5 +318,30 @@ async fn a_dead_collector_costs_one_warning() {
         assert_eq!(log.matches(warning).count(), 1, "{log}");
     }
     assert!(began.elapsed() < Duration::from_secs(15), "stopping took {:?}", began.elapsed());
+    db.verified().await;
+}
+
+/// One that takes the connection and never answers.
+#[tokio::test]
+async fn a_silent_collector_holds_nobody_up() {
+    let db = Db::new().await;
+    let secret = db.key(SUBMITTER, &["submit", "read"]).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "5")];
+    let (web, worker) = (Process::web(&db, &variables).await, Process::worker(&db, &variables).await);
+    let caller = web.client().with_key(&secret);
+    let (status, answer) = caller.post("/v1/users", "a", &json!({}), NO_HEADER).await;
+    assert_eq!(status, 200, "{answer}");
+    // Somebody is waiting for its answer from now on.
+    let sent = silent.accept().await.unwrap();
+    let (status, answer) = caller.post("/v1/users", "b", &json!({}), NO_HEADER).await;
+    assert_eq!(status, 200, "{answer}");
+    for process in [web, worker] {
+        let began = Instant::now();
+        process.stop().await;
+        assert!(began.elapsed() < Duration::from_secs(4), "stopping took {:?}", began.elapsed());
+    }
+    drop(sent);
     db.verified().await;
 }
