@@ -215,7 +215,7 @@ async fn the_last_check_of_the_books_is_shown_where_it_is_recorded() {
             (job_id bigint, at timestamptz, clean boolean, checks integer, failed jsonb, took_ms bigint);
         grant select on verification to holdfast_api;
         insert into verification (job_id, at, clean, checks, failed, took_ms)
-            values (1, clock() - interval '2 hours', false, 40, '[]', 5)",
+            values (1, clock() - interval '2 hours', false, 40, '[{}]', 5)",
     )
     .await;
     until("it is shown", async || check().await[1].as_deref() == Some("0")).await;
