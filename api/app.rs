@@ -18,8 +18,10 @@ use crate::config::{Config, Limits};
 use crate::edge::guarded;
 use crate::health::{Readiness, livez, readyz};
 use crate::job::get_job;
+use crate::metrics::{Metrics, get_metrics};
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
+use crate::queue_gauges::QueueGauges;
 use crate::recorder::{Recorder, recorder};
 use crate::stop::{Stop, StopSwitch, stop};
 use crate::trade::{
@@ -38,6 +40,9 @@ pub enum Error {
     /// The registry of assets could not be read; nothing can be checked without it.
     #[error("the registry of assets could not be read")]
     Assets(#[source] sqlx::Error),
+    /// The metrics cannot be set up: a fault of this version.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
     /// A task that every request depends on ended. The process must end, to be started again.
     #[error("a task that records jobs or watches outcomes has ended")]
     TaskEnded,
@@ -58,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue_gauges: QueueGauges,
     pub(crate) body_within: Duration,
     /// True once the process is stopping.
     pub(crate) stop: Stop,
@@ -87,13 +94,15 @@ pub struct Background {
 /// The router and the tasks behind it; testable without a socket.
 ///
 /// # Errors
-/// [`Error::Assets`]: the database does not answer as it should.
+/// [`Error::Assets`]: the database does not answer as it should; [`Error::Metrics`].
 pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     let Config { pool, ipn_secrets, limits } = config;
     let assets = AssetRegistry::load(pool.clone()).await.map_err(Error::Assets)?;
+    let metrics = Metrics::new()?;
     let nudges = Nudges::new();
     let outcomes = Outcomes::new(limits.waiters_max);
-    let (recorder, writer) = recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max);
+    let (recorder, writer) =
+        recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -112,6 +121,8 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),
+        metrics,
+        queue_gauges: QueueGauges::default(),
         body_within: limits.body_within,
         stop: waiting,
     }));
@@ -120,6 +131,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 }
 
 fn router(api: Api) -> Router {
+    let metrics = api.metrics.clone();
     let routes = Router::new()
         .route("/v1/jobs:batch", post(post_batch))
         .route("/v1/jobs/{id}", get(get_job))
@@ -137,8 +149,9 @@ fn router(api: Api) -> Router {
         .route("/webhooks/nowpayments", post(post_nowpayments))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(get_metrics))
         .with_state(api);
-    guarded(routes)
+    guarded(routes, metrics)
 }
 
 impl Background {

@@ -97,14 +97,14 @@ async fn key_of(api: &Api, headers: &HeaderMap) -> Result<Key, TurnedAway> {
     let secret = bearer(headers).ok_or(TurnedAway::Unknown)?;
     let hash = key_hash(secret);
     if let Some(key) = api.keys.get(&hash) {
-        return Ok(key);
+        return Ok(key.logged());
     }
     // Taken before the look-up: the answer is as old as the question.
     let asked = Instant::now();
     match look_up(&api.pool, &hash).await {
         Ok(Some(key)) => {
             api.keys.put(hash, key, asked);
-            Ok(key)
+            Ok(key.logged())
         }
         Ok(None) => Err(TurnedAway::Unknown),
         Err(error) => Err(TurnedAway::Failed(Problem::database(&error))),
@@ -136,6 +136,12 @@ async fn look_up(pool: &PgPool, hash: &[u8; 32]) -> Result<Option<Key>, sqlx::Er
 }
 
 impl Key {
+    /// Every line of the request's log says from here on who asks.
+    fn logged(self) -> Self {
+        tracing::Span::current().record("principal", self.principal.0);
+        self
+    }
+
     /// `admin` implies every scope, `operate` implies `read`.
     fn new(principal: PrincipalId, scopes: &[String]) -> Self {
         let has = |any: &[&str]| scopes.iter().any(|scope| any.contains(&scope.as_str()));

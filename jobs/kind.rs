@@ -69,6 +69,8 @@ pub struct Job {
     pub received_at: DateTime<Utc>,
     /// How often it was tried before.
     pub attempt: i32,
+    /// W3C trace context of what asked for it; what it causes inherits it.
+    pub trace_parent: Option<String>,
 }
 
 impl Job {

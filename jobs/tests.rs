@@ -49,7 +49,7 @@ fn desk() -> Desk {
 }
 
 fn job(id: i64) -> Job {
-    Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: at(0), attempt: 0 }
+    Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: at(0), attempt: 0, trace_parent: None }
 }
 
 fn lock(amount: &str) -> AnyJob {

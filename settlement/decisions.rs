@@ -60,7 +60,6 @@ impl Decisions {
             }
             Verdict::Park(parking) => {
                 self.report.parked = self.report.parked.saturating_add(1);
-                tracing::error!(job_id, reason = parking.reason, detail = parking.detail, "job parked");
                 self.parked.push(Parked {
                     job_id,
                     attempt: job.attempt,

@@ -8,6 +8,7 @@ use providers::nowpayments::Secret;
 use rustc_hash::FxHashSet;
 use sqlx::PgPool;
 
+use crate::committed::Watcher;
 use crate::tables::asset::load_assets;
 use crate::tables::rules;
 
@@ -45,6 +46,7 @@ pub struct Settler {
     pub(crate) settings: Settings,
     pub(crate) stripe: i16,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) watcher: Option<Watcher>,
 }
 
 /// The parts that change.
@@ -75,7 +77,14 @@ impl Settler {
             cursor: Cursor::START,
             cursor_since: Instant::now(),
         };
-        Ok(Self { pool, settings, stripe, memory: Mutex::new(memory) })
+        Ok(Self { pool, settings, stripe, memory: Mutex::new(memory), watcher: None })
+    }
+
+    /// The same, with somebody who is told of every commit.
+    #[must_use]
+    pub fn watched(mut self, watcher: Watcher) -> Self {
+        self.watcher = Some(watcher);
+        self
     }
 
     /// The lane that it works.

@@ -49,6 +49,7 @@ fn ask(cause: &Cause) -> Result<Ask, sqlx::Error> {
         subject: cause.kind.subject(),
         run_at: cause.run_at,
         caused_by: cause.caused_by.as_ref().map(|job| job.id.0),
-        trace_parent: None,
+        // What a job causes belongs to the trace of what asked for it.
+        trace_parent: cause.caused_by.as_ref().and_then(|job| job.trace_parent.clone()),
     })
 }

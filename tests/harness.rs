@@ -28,7 +28,7 @@ pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
 pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};
 pub(crate) use statements::Statements;
-pub(crate) use withdrawals::{approve, asked_by, call_off, reject, withdraw};
+pub(crate) use withdrawals::{approve, call_off, reject, withdraw};
 
 use std::time::{Duration, Instant};
 

@@ -6,9 +6,12 @@
 
 mod backend;
 mod clockwork;
+mod exposition;
 mod feed;
 mod heart;
 mod ledger;
+mod metrics;
 mod run;
+mod traces;
 
 pub use run::{Error, Options, run};
