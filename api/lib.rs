@@ -9,10 +9,12 @@
 //! whatever else came meanwhile, and `outcomes` waits for what came of it if the client
 //! prefers to.
 
+mod answers;
 mod app;
 mod asset_registry;
 mod auth;
 mod batch;
+mod batch_items;
 mod body;
 mod config;
 mod cursor;
@@ -22,14 +24,18 @@ mod health;
 mod job;
 mod key;
 mod nudges;
+mod openapi;
 mod outcomes;
+mod params;
 mod problem;
 mod recorder;
 mod request_id;
+mod routes;
 mod serve;
 mod shape;
 mod stop;
 mod submit;
+mod texts;
 mod trade;
 mod transactions;
 mod user;
@@ -39,4 +45,5 @@ mod within;
 pub use app::{Background, Error, app};
 pub use config::{Config, Limits};
 pub use key::{key_hash, new_key};
+pub use openapi::openapi;
 pub use serve::serve;

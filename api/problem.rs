@@ -4,9 +4,11 @@ use axum::response::IntoResponse;
 use jobs::{Invalid, Reason};
 use outbox::Trouble;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::job::JobDocument;
 use crate::request_id::RequestId;
+use crate::texts::CodeText;
 
 /// An error as the client sees it: an RFC 9457 problem document.
 ///
@@ -30,19 +32,28 @@ struct Parts {
 
 /// The document. `retryable` says whether the same request, sent again unchanged and under the
 /// same key, may succeed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct ProblemDocument {
     #[serde(rename = "type")]
+    #[schema(pattern = "^urn:holdfast:problem:[a-z0-9_]+$")]
     kind: String,
     title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     detail: String,
+    #[schema(value_type = CodeText)]
     code: &'static str,
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: String,
     retryable: bool,
+    /// The field that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     field: Option<String>,
+    /// The job that was waited for and refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = JobDocument)]
     job: Option<JobDocument>,
 }
 

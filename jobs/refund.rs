@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
@@ -9,8 +10,9 @@ use crate::trade::judge;
 use crate::want::Want;
 
 /// Gives the held money back to the seller, because the buyer gives the trade up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "user_id": "2"})))]
 pub struct Refund {
     /// The trade.
     pub trade_id: TradeId,

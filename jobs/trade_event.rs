@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
@@ -9,8 +10,9 @@ use crate::trade::judge;
 use crate::want::Want;
 
 /// Something happened to a trade that moves no money by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "event": "mark-paid", "user_id": "2"})))]
 pub struct TradeEvent {
     /// The trade.
     pub trade_id: TradeId,
@@ -21,7 +23,7 @@ pub struct TradeEvent {
 }
 
 /// The events of a trade. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TradeEventName {
     /// The buyer says that they paid.

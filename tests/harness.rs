@@ -13,6 +13,7 @@
 mod asks;
 mod books;
 mod callbacks;
+mod contract;
 mod drain;
 mod ledger_text;
 mod refusal;

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::contract::check;
 use super::{Db, IPN_SECRET, SUBMITTER, ipn_secrets, payment, until};
 
 /// Longest time that a call may take: longer than the longest wait that a client may prefer.
@@ -237,7 +238,8 @@ impl Call {
     /// problem document with all of its members.
     pub(crate) async fn answer(self) -> Answer {
         let Self { http, method, url, headers, body } = self;
-        let mut request = http.request(method, &url).headers(headers);
+        let sent = body.as_ref().and_then(Body::as_bytes).map(<[u8]>::to_vec);
+        let mut request = http.request(method.clone(), &url).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
@@ -247,6 +249,8 @@ impl Call {
         let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{url} answered {status} {text}"));
         let answer = Answer { status, headers, body };
         answer.check();
+        let path = url.trim_start_matches("http://").find('/').map_or("/", |at| &url["http://".len() + at..]);
+        check(&method, path, sent.as_deref(), &answer);
         answer
     }
 }
