@@ -112,7 +112,7 @@ fn job(description: &str, state: &str) -> ResponseBuilder {
     let finished = (state == "settled").then_some("2026-01-05T12:00:00.012345Z");
     let run_at = (state == "queued").then_some("2026-01-05T12:00:00.004321Z");
     let mut example = json!({
-        "id": "1", "kind": "user-register", "state": state, "attempts": 0,
+        "id": "1", "kind": "user-register", "state": state, "attempts": i32::from(state == "settled"),
         "received_at": "2026-01-05T12:00:00.004321Z", "finished_at": finished, "run_at": run_at, "user_id": "1",
         "links": { "self": "/v1/jobs/1", "balances": "/v1/users/1/balances" },
     });
@@ -130,6 +130,16 @@ fn told(response: ResponseBuilder) -> ResponseBuilder {
         .header("Location", header("The job, such as /v1/jobs/4", Type::String))
         .header("Idempotency-Replayed", header("`true` if the key had been used for this very request", Type::String))
         .header("Preference-Applied", header("The wait that was granted, such as wait=30", Type::String))
+}
+
+/// What whoever asks for too much is answered.
+#[derive(Debug)]
+pub(crate) enum Limited {}
+
+impl IntoResponses for Limited {
+    fn responses() -> Answers {
+        Answers::from([refusal(429, "More than the rate of the principal, or of the address", &["rate_limited"])])
+    }
 }
 
 /// What a batch answers.

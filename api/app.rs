@@ -17,6 +17,7 @@ use crate::edge::guarded;
 use crate::health::Readiness;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
+use crate::rate::Rates;
 use crate::recorder::{Recorder, recorder};
 use crate::routes::endpoints;
 use crate::stop::{Stop, StopSwitch, stop};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) outcomes: Outcomes,
     pub(crate) nudges: Nudges,
+    pub(crate) rates: Rates,
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
@@ -102,6 +104,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         recorder,
         outcomes,
         nudges,
+        rates: Rates::new(limits.rate, limits.visitor_rate),
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),

@@ -12,9 +12,10 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use crate::answers::{self, refusal};
+use crate::answers::{self, Limited, refusal};
+use crate::auth::Visitor;
 use crate::params::request_id;
 use crate::problem::ProblemDocument;
 use crate::routes::endpoints;
@@ -26,7 +27,7 @@ const KEY: &str = "key";
 const SCOPES: [&str; 4] = ["submit", "read", "operate", "admin"];
 
 const INTRODUCTION: &str = "\
-Holdfast moves money for a peer-to-peer exchange. A POST only *records* a job; a worker carries it out, once, in one \
+Holdfast moves money for a peer-to-peer exchange. A POST only records a job; a worker carries it out, once, in one \
 transaction with everything that it changes.
 
 **Keys.** Everything under `/v1` needs `Authorization: Bearer hf_live_…`. A key belongs to a principal and has scopes: \
@@ -108,6 +109,8 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn complete_operation(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(request_id().into());
     let mut every = vec![
+        refusal(414, "The address is too long", &["uri_too_long"]),
+        refusal(431, "The headers are too large, or too many", &["headers_too_large"]),
         refusal(500, "A fault of the server", &["internal"]),
         refusal(
             503,
@@ -120,7 +123,7 @@ fn complete_operation(operation: &mut Operation) {
             refusal(401, "No valid key", &["key_expired", "key_revoked", "unauthenticated"]),
             refusal(403, "The key lacks the scope", &["scope_missing"]),
         ]);
-        every.push(refusal(429, "More than the rate that a principal has", &["rate_limited"]));
+        every.extend(Limited::responses());
     }
     let answers = &mut operation.responses.responses;
     for (status, answer) in every {
@@ -161,9 +164,9 @@ fn needs_key(operation: &Operation) -> bool {
 /// `OpenAPI` 3.1. Clients can be generated from it.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "server",
-    responses((status = 200, description = "The document that you are reading", body = Object)),
+    responses((status = 200, description = "The document that you are reading", body = Object), Limited),
 )]
-pub(crate) async fn get_openapi() -> Answer {
+pub(crate) async fn get_openapi(_: Visitor) -> Answer {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], openapi()).into_response()
 }
 

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 
 use crate::app::Api;
 use crate::openapi::preamble;
-use crate::{batch, health, job, openapi, trade, transactions, user, webhook};
+use crate::{batch, health, job, openapi, page, trade, transactions, user, webhook};
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
 pub(crate) fn endpoints() -> OpenApiRouter<Api> {
@@ -25,4 +25,5 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(openapi::get_openapi))
+        .routes(routes!(page::get_docs))
 }

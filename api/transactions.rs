@@ -119,7 +119,7 @@ struct Row {
     responses(
         (status = 200, description = "One page", body = TransactionsDocument, example = json!({
             "user_id": "2", "transactions": [{
-                "id": "3-1", "at": "2026-01-05T12:00:00.012345Z", "asset": "btc", "account": "wallet",
+                "id": "4-1", "at": "2026-01-05T12:00:00.012345Z", "asset": "btc", "account": "wallet",
                 "what": "trade_settle",
                 "change": { "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000" },
                 "balance": { "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000" },

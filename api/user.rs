@@ -77,7 +77,7 @@ struct AssetBalance {
     responses(
         (status = 200, description = "As committed when it was asked", body = BalancesDocument, example = json!({
             "user_id": "2", "balances": [{
-                "asset": "btc", "posted": "0.09980000", "held": "0.00000000", "available": "0.09980000",
+                "asset": "btc", "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000",
                 "owed": "0.00000000",
             }],
         })),

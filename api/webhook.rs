@@ -102,11 +102,13 @@ fn refused(api: &Api, refusal: Refusal) -> Response {
         | Refusal::TooDeep { .. } => StatusCode::BAD_REQUEST,
     };
     let problem = Problem::new(status, refusal.code(), "The callback is refused", refusal.to_string());
-    let mut response = problem.into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"));
-    }
-    response
+    let problem = match status {
+        StatusCode::UNAUTHORIZED => {
+            problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"))
+        }
+        _ => problem,
+    };
+    problem.into_response()
 }
 
 /// The fact that a callback states, if it states one that a job acts on.

@@ -5,11 +5,14 @@ mod access;
 mod batch;
 mod callbacks;
 mod crowds;
+mod described;
 mod edge;
 mod input;
 mod keys;
+mod matrix;
 mod money;
 mod pages;
+mod rates;
 mod waiting;
 
 use serde_json::{Value, json};

@@ -23,6 +23,7 @@ mod statements;
 
 pub(crate) use asks::{SUBMITTER, ask_of, lock, mark_paid, refund, register, release};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
+pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};

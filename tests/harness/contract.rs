@@ -22,8 +22,13 @@ const TOLD: [&str; 9] = [
     "x-request-id",
 ];
 
+/// The description of the API.
+pub(crate) fn document() -> &'static Value {
+    &DOCUMENT
+}
+
 /// Every operation that is described: method, path and what is said of it.
-fn operations() -> Vec<(String, String, &'static Value)> {
+pub(crate) fn operations() -> Vec<(String, String, &'static Value)> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
         let operations = item.as_object().unwrap().iter();
@@ -78,7 +83,9 @@ pub(crate) fn check(method: &Method, path: &str, body: Option<&[u8]>, answer: &A
             said["headers"].as_object().is_some_and(|all| all.keys().any(|name| name.eq_ignore_ascii_case(header)));
         assert!(described, "{method} {path} {status} is not said to carry {header}");
     }
-    let content = &said["content"][answer.header("content-type").unwrap()];
+    let content_type = answer.header("content-type").unwrap().split(';').next().unwrap();
+    let content = &said["content"][content_type];
+    assert!(content.is_object(), "{method} {path} {status} is not said to be {content_type}");
     let wrong = misfit(&content["schema"], &answer.body);
     assert_eq!(wrong, None, "{method} {path} {status} is not as described: {}", answer.body);
 

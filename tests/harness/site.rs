@@ -246,7 +246,12 @@ impl Call {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{url} answered {status} {text}"));
+        let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        let body = match serde_json::from_str(&text) {
+            Ok(body) => body,
+            Err(_) if !is_json => Value::String(text),
+            Err(error) => panic!("{url} answered {status} {text}: {error}"),
+        };
         let answer = Answer { status, headers, body };
         answer.check();
         let path = url.trim_start_matches("http://").find('/').map_or("/", |at| &url["http://".len() + at..]);
@@ -269,8 +274,13 @@ impl Answer {
         assert!(!id.is_empty(), "{self:?}");
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        assert_eq!(self.header("referrer-policy"), Some("no-referrer"), "{self:?}");
+        assert_eq!(self.header("x-frame-options"), Some("DENY"), "{self:?}");
+        assert!(self.header("content-security-policy").unwrap().starts_with("default-src 'none'; "), "{self:?}");
+        assert_eq!(self.header("server"), None, "{self:?}");
         if self.status < 400 {
-            assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+            let kind = self.header("content-type").unwrap();
+            assert!(matches!(kind, "application/json" | "text/html; charset=utf-8"), "{self:?}");
             return;
         }
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -278,7 +288,7 @@ impl Answer {
         assert_eq!(text("type"), format!("urn:holdfast:problem:{}", text("code")));
         assert!(!text("title").is_empty() && !text("detail").is_empty(), "{self:?}");
         assert_eq!((self.body["status"].as_u64(), text("request_id")), (Some(self.status.into()), id));
-        let retryable = self.status >= 500 || self.status == 408;
+        let retryable = self.status >= 500 || matches!(self.status, 408 | 429);
         assert_eq!(self.body["retryable"], retryable, "{self:?}");
     }
 
