@@ -3,6 +3,7 @@
 
 mod access;
 mod batch;
+mod bounds;
 mod callbacks;
 mod crowds;
 mod described;
