@@ -168,8 +168,8 @@ pub(crate) enum QueryRefused {}
 impl IntoResponses for QueryRefused {
     fn responses() -> Answers {
         Answers::from([
-            refusal(400, "The query cannot be read", &["cursor_invalid", "query_invalid"]),
-            refusal(422, "The query names an asset that there is not", &["asset_unknown"]),
+            refusal(400, "The query cannot be read", &["query_invalid"]),
+            refusal(422, "There is no such asset, or no such place in this list", &["asset_unknown", "cursor_invalid"]),
         ])
     }
 }

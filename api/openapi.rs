@@ -7,9 +7,7 @@ use axum::response::{IntoResponse, Response as Answer};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
-};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
@@ -68,13 +66,8 @@ pub(crate) fn preamble() -> OpenApi {
             "A key that `holdfast key create` printed. The scopes of an endpoint are those that it needs",
         ))
         .build();
-    let signature = ApiKeyValue::with_description(
-        "x-nowpayments-sig",
-        "HMAC-SHA-512 of the callback under the IPN secret, 128 hexadecimal digits",
-    );
     let components = ComponentsBuilder::new()
         .security_scheme(KEY, SecurityScheme::Http(key))
-        .security_scheme("signature", SecurityScheme::ApiKey(ApiKey::Header(signature)))
         .schema(KeyText::name(), KeyText::schema())
         .schema_from::<ProblemDocument>()
         .build();

@@ -81,9 +81,6 @@ pub(crate) fn curl(document: &Value, method: &str, path: &str, said: &Value) -> 
     if said.pointer("/security/0/key").is_some() {
         add("-H \"authorization: Bearer $KEY\"");
     }
-    if said.pointer("/security/0/signature").is_some() {
-        add("-H \"x-nowpayments-sig: $SIGNATURE\"");
-    }
     for parameter in said["parameters"].as_array().into_iter().flatten() {
         if parameter["required"] == true && parameter["in"] == "header" {
             let (name, example) = (&parameter["name"], &parameter["example"]);

@@ -43,6 +43,25 @@ impl IntoParams for AskingMany {
     }
 }
 
+/// The header of a callback, by which it is known.
+#[derive(Debug)]
+pub(crate) enum Signature {}
+
+impl IntoParams for Signature {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let signature = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-fA-F]{128}$"));
+        let signature = ParameterBuilder::new()
+            .name("x-nowpayments-sig")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some("HMAC-SHA-512 of the body under the IPN secret, in hexadecimal digits"))
+            .schema(Some(signature))
+            .example(Some("00".repeat(64).into()))
+            .build();
+        vec![signature]
+    }
+}
+
 /// The header of every request.
 pub(crate) fn request_id() -> Parameter {
     header(

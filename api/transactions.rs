@@ -153,9 +153,8 @@ pub(crate) async fn get_transactions(
     let mut places = accounts(&api.pool, id, asset).await.map_err(database)?;
     if let Some(text) = &page.cursor {
         let cursor = Cursor::parse(text).filter(|cursor| names_only(cursor, &places));
-        let cursor = cursor.ok_or_else(|| {
-            Problem::bad_request("cursor_invalid", "The cursor is not one of this list").field("cursor")
-        })?;
+        let cursor = cursor
+            .ok_or_else(|| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
         places = cursor.before.into_iter().map(|(account_id, before)| Place { account_id, before }).collect();
     }
     let rows = rows(&api.pool, &places, i64::from(limit)).await.map_err(database)?;

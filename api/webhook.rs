@@ -15,6 +15,7 @@ use crate::answers::CallbackRefused;
 use crate::app::Api;
 use crate::body::{BODY_BYTES_MAX, read};
 use crate::health::Status;
+use crate::params::Signature;
 use crate::problem::Problem;
 use crate::within::within;
 
@@ -35,7 +36,7 @@ pub(crate) struct Refused(AtomicU64);
 /// An authentic one is stored and answered 200 whatever we think of what it says; its job is in
 /// the same commit. Anything else is answered with an error and leaves no trace but a log line.
 #[utoipa::path(
-    post, path = "/webhooks/nowpayments", tag = "callbacks", security(("signature" = [])),
+    post, path = "/webhooks/nowpayments", tag = "callbacks", params(Signature),
     request_body(content = serde_json::Value, content_type = "application/json", description = "As it was signed"),
     responses(
         (status = 200, description = "Stored for good", body = Status, example = json!({ "status": "stored" })),
