@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
 use jobs::Lane;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
@@ -13,23 +12,18 @@ use tokio::time::timeout;
 
 use crate::asset_registry::AssetRegistry;
 use crate::auth::KnownKeys;
-use crate::batch::post_batch;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
-use crate::health::{Readiness, livez, readyz};
-use crate::job::get_job;
-use crate::metrics::{Metrics, get_metrics};
+use crate::health::Readiness;
+use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
 use crate::queue_gauges::QueueGauges;
+use crate::rate::Rates;
 use crate::recorder::{Recorder, recorder};
+use crate::routes::endpoints;
 use crate::stop::{Stop, StopSwitch, stop};
-use crate::trade::{
-    get_trade, post_cancel, post_extend, post_mark_paid, post_refund, post_release, post_trade, post_undo,
-};
-use crate::transactions::get_transactions;
-use crate::user::{get_balances, post_user};
-use crate::webhook::{Refused, post_nowpayments};
+use crate::webhook::Refused;
 
 /// How long the tasks behind the router may take to commit what has come.
 const TASKS_WITHIN: Duration = Duration::from_secs(10);
@@ -60,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) outcomes: Outcomes,
     pub(crate) nudges: Nudges,
+    pub(crate) rates: Rates,
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
@@ -118,6 +113,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         recorder,
         outcomes,
         nudges,
+        rates: Rates::new(limits.rate, limits.visitor_rate),
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),
@@ -132,26 +128,8 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 
 fn router(api: Api) -> Router {
     let metrics = api.metrics.clone();
-    let routes = Router::new()
-        .route("/v1/jobs:batch", post(post_batch))
-        .route("/v1/jobs/{id}", get(get_job))
-        .route("/v1/users", post(post_user))
-        .route("/v1/users/{id}/balances", get(get_balances))
-        .route("/v1/users/{id}/transactions", get(get_transactions))
-        .route("/v1/trades", post(post_trade))
-        .route("/v1/trades/{id}", get(get_trade))
-        .route("/v1/trades/{id}/mark-paid", post(post_mark_paid))
-        .route("/v1/trades/{id}/undo", post(post_undo))
-        .route("/v1/trades/{id}/extend", post(post_extend))
-        .route("/v1/trades/{id}/cancel", post(post_cancel))
-        .route("/v1/trades/{id}/release", post(post_release))
-        .route("/v1/trades/{id}/refund", post(post_refund))
-        .route("/webhooks/nowpayments", post(post_nowpayments))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(get_metrics))
-        .with_state(api);
-    guarded(routes, metrics)
+    let (routes, _described) = endpoints().split_for_parts();
+    guarded(routes.with_state(api), metrics)
 }
 
 impl Background {

@@ -100,7 +100,13 @@ pub(crate) fn register<M: Collector + Clone + 'static>(registry: &Registry, metr
     Ok(metric)
 }
 
-/// `GET /metrics`: what this process counted, and the state of the queue that all processes share.
+/// Metrics for Prometheus
+///
+/// What this process counted, and the state of the queue that all processes share.
+#[utoipa::path(
+    get, path = "/metrics", tag = "server", security(("key" = ["read"])),
+    responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),
+)]
 pub(crate) async fn get_metrics(_: Reader, State(api): State<Api>) -> Result<Response, Problem> {
     let queue = api.queue_gauges.text(&api.pool).await;
     let own = api.metrics.text(&api.pool, api.recorder.waiting_jobs());

@@ -9,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use jobs::{AnyJob, DepositCredit, InboxId, PrincipalId};
 use outbox::{Ask, Trouble};
 use providers::nowpayments::{Callback, Refusal, Signed, verify};
-use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use crate::answers::CallbackRefused;
 use crate::app::Api;
 use crate::body::{BODY_BYTES_MAX, read};
 use crate::headers::trace_parent;
+use crate::health::Status;
+use crate::params::Signature;
 use crate::problem::Problem;
 use crate::within::within;
 
@@ -30,10 +32,18 @@ const BEGIN: &str =
 #[derive(Debug, Default)]
 pub(crate) struct Refused(AtomicU64);
 
-/// `POST /webhooks/nowpayments`: a callback of the payment provider, known by its signature.
+/// A callback of the payment provider, known by its signature
 ///
 /// An authentic one is stored and answered 200 whatever we think of what it says; its job is in
 /// the same commit. Anything else is answered with an error and leaves no trace but a log line.
+#[utoipa::path(
+    post, path = "/webhooks/nowpayments", tag = "callbacks", params(Signature),
+    request_body(content = serde_json::Value, content_type = "application/json", description = "As it was signed"),
+    responses(
+        (status = 200, description = "Stored for good", body = Status, example = json!({ "status": "stored" })),
+        CallbackRefused,
+    ),
+)]
 pub(crate) async fn post_nowpayments(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -59,7 +69,7 @@ pub(crate) async fn post_nowpayments(
                 api.nudges.after_commit(lane);
             }
             tracing::info!(inbox_id, form = signed.form().as_str(), "a callback is stored");
-            Ok((StatusCode::OK, Json(json!({ "status": "stored" }))).into_response())
+            Ok((StatusCode::OK, Json(Status { status: "stored" })).into_response())
         }
         Err(error) => Err(Problem::database(&error)),
     }
@@ -96,11 +106,13 @@ fn refused(api: &Api, refusal: Refusal) -> Response {
         | Refusal::TooDeep { .. } => StatusCode::BAD_REQUEST,
     };
     let problem = Problem::new(status, refusal.code(), "The callback is refused", refusal.to_string());
-    let mut response = problem.into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"));
-    }
-    response
+    let problem = match status {
+        StatusCode::UNAUTHORIZED => {
+            problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"))
+        }
+        _ => problem,
+    };
+    problem.into_response()
 }
 
 /// The fact that a callback states, if it states one that a job acts on.

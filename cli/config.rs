@@ -3,6 +3,7 @@
 use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use api::{Limits, Rate};
 use providers::nowpayments::Secret;
 
 use crate::failure::Failure;
@@ -14,6 +15,8 @@ const IPN_SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
 const IPN_SECRET_PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
 const LISTEN: &str = "HOLDFAST_LISTEN";
 const PORT: &str = "PORT";
+const RATE_PER_SECOND: &str = "HOLDFAST_RATE_PER_SECOND";
+const RATE_BURST: &str = "HOLDFAST_RATE_BURST";
 const LOG: &str = "HOLDFAST_LOG";
 const LOG_FORMAT: &str = "HOLDFAST_LOG_FORMAT";
 const METRICS_LISTEN: &str = "HOLDFAST_METRICS_LISTEN";
@@ -59,6 +62,9 @@ pub(crate) mod help {
   NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
   HOLDFAST_LISTEN         address to listen on, such as 127.0.0.1:8080
   PORT                    as process runners set it: listens on 0.0.0.0:$PORT
+  HOLDFAST_RATE_PER_SECOND  jobs a second that one principal may ask of this process (50000); a
+                          request that asks for none counts as one
+  HOLDFAST_RATE_BURST     how many of them at once (twice as many)
   HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
                           such as info,api=debug; each request is a line of holdfast::http
   HOLDFAST_LOG_FORMAT     text (default) or json
@@ -275,6 +281,28 @@ pub(crate) fn traces() -> Result<Option<Traces>, Failure> {
     let attributes = given("OTEL_RESOURCE_ATTRIBUTES")?.unwrap_or_default();
     let named = given("OTEL_SERVICE_NAME")?.is_some() || attributes.contains("service.name=");
     Ok(Some(Traces { named, bounded: given("OTEL_BSP_MAX_QUEUE_SIZE")?.is_some() }))
+}
+
+/// How much one principal may ask of one process.
+///
+/// # Errors
+/// A variable is no number above zero.
+pub(crate) fn rate() -> Result<Rate, Failure> {
+    let number = |name: &str| -> Result<Option<u32>, Failure> {
+        let Some(text) = read_filled(name)? else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.map(Some).ok_or_else(|| {
+            Failure::configuration(format!(
+                "{name} is {text:?}, which is no whole number above zero; such as {name}=1000"
+            ))
+        })
+    };
+    let (per_second, burst) = (number(RATE_PER_SECOND)?, number(RATE_BURST)?);
+    let usual = Limits::default().rate;
+    let per_second = per_second.unwrap_or(usual.per_second.get());
+    Ok(Rate::new(per_second, burst.unwrap_or(per_second.saturating_mul(2))))
 }
 
 /// What is logged, and how.

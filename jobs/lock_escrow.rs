@@ -1,5 +1,6 @@
 use ledger::{Amount, Subject};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
@@ -12,16 +13,19 @@ use crate::want::Want;
 
 /// Opens a trade: sets aside exactly the traded amount in the seller's wallet. The id of the
 /// trade and of its hold is the id of this job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"seller_id": "1", "buyer_id": "2", "asset": "btc", "amount": "0.1", "maker": "seller"})))]
 pub struct LockEscrow {
     /// Whose money is held.
     pub seller_id: UserId,
     /// Who receives it on release.
     pub buyer_id: UserId,
     /// Code of the asset.
+    #[schema(pattern = "^[a-z0-9]{2,20}$", examples("btc"))]
     pub asset: String,
     /// Decimal text, exact in the asset's scale, above zero.
+    #[schema(pattern = "^(0|[1-9][0-9]{0,28})(\\.[0-9]+)?$", examples("0.1"))]
     pub amount: String,
     /// Whose offer it was; decides who pays which fee rate.
     pub maker: MakerSide,

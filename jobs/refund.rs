@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::cause::Cause;
 use crate::desk::Desk;
@@ -12,13 +13,15 @@ use crate::want::Want;
 
 /// Gives the held money back to the seller: because the buyer gives the trade up, or because it was
 /// cancelled or has expired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "user_id": "2"})))]
 pub struct Refund {
     /// The trade.
     pub trade_id: TradeId,
     /// The buyer, who alone may give it up; nobody where a cancellation or an expiry causes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = true, value_type = UserId)]
     pub user_id: Option<UserId>,
 }
 

@@ -1,5 +1,6 @@
 use ledger::{Amount, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
@@ -11,8 +12,9 @@ use crate::want::Want;
 use crate::{receivable, referral};
 
 /// Lets the held money go to the buyer, less the maker's and the taker's fee.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "user_id": "1"})))]
 pub struct Release {
     /// The trade.
     pub trade_id: TradeId,

@@ -1,6 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{Amount, AssetId, BasisPoints, HoldId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{PrincipalId, TradeId, UserId};
@@ -55,7 +56,7 @@ pub struct Trade {
 }
 
 /// Whose offer a trade came from. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MakerSide {
     /// The seller offered.

@@ -1,5 +1,6 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
@@ -12,8 +13,9 @@ use crate::trade::{Actor, Trade, judge};
 use crate::want::Want;
 
 /// Something happened to a trade that moves no money by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "event": "mark-paid", "user_id": "2"})))]
 pub struct TradeEvent {
     /// The trade.
     pub trade_id: TradeId,
@@ -23,11 +25,12 @@ pub struct TradeEvent {
     pub user_id: UserId,
     /// By how much to put the deadline off: with `extend`, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10080, nullable = false)]
     pub minutes: Option<u16>,
 }
 
 /// The events of a trade. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TradeEventName {
     /// The buyer says that they paid.

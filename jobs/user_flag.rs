@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::UserId;
@@ -14,7 +15,7 @@ const KYC_MAX: i16 = 3;
 
 /// An operator sets something on a person: freezes them, or changes their referral tier or how
 /// well they are known. What is left out stays; every change is kept with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserFlag {
     /// On whom.

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::UserId;
@@ -10,8 +11,9 @@ use crate::want::Want;
 /// Registers a person. Their id is the id of this job.
 ///
 /// The referrer must be registered already and never changes, so no cycle of referrers can form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({})))]
 pub struct UserRegister {
     /// Who brought them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
@@ -14,7 +15,7 @@ const REASON_MAX: usize = 400;
 
 /// Somebody decides about a withdrawal. Who approves is the principal that asks, never a name in
 /// the payload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalDecision {
     /// The withdrawal.
@@ -33,7 +34,7 @@ pub struct WithdrawalDecision {
 }
 
 /// What may be decided. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionName {
     /// An operator approves; above a limit a second one has to.

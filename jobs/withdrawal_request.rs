@@ -1,5 +1,6 @@
 use ledger::{Amount, Subject};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
@@ -14,7 +15,7 @@ const TEXT_MAX: usize = 256;
 
 /// Asks for money to leave: sets amount and fee aside until it is paid out, refused or called off.
 /// The id of the withdrawal and of its hold is the id of this job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalRequest {
     /// Whose money it is, and who receives it.

@@ -13,6 +13,7 @@
 mod asks;
 mod books;
 mod callbacks;
+mod contract;
 mod drain;
 mod ledger_text;
 mod refusal;
@@ -23,6 +24,7 @@ mod withdrawals;
 
 pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refund, register, release, undo};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
+pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};

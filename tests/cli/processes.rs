@@ -18,13 +18,15 @@ use crate::harness::{Db, until};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that the binary reads from its environment.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 18] = [
     "DATABASE_URL",
     "DATABASE_URL_API",
     "DATABASE_URL_WORKER",
     "NOWPAYMENTS_IPN_SECRET",
     "NOWPAYMENTS_IPN_SECRET_PREVIOUS",
     "HOLDFAST_LISTEN",
+    "HOLDFAST_RATE_BURST",
+    "HOLDFAST_RATE_PER_SECOND",
     "HOLDFAST_LOG",
     "HOLDFAST_LOG_FORMAT",
     "PORT",
