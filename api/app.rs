@@ -15,8 +15,10 @@ use crate::auth::KnownKeys;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
 use crate::health::Readiness;
+use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
+use crate::queue_gauges::QueueGauges;
 use crate::rate::Rates;
 use crate::recorder::{Recorder, recorder};
 use crate::routes::endpoints;
@@ -32,6 +34,9 @@ pub enum Error {
     /// The registry of assets could not be read; nothing can be checked without it.
     #[error("the registry of assets could not be read")]
     Assets(#[source] sqlx::Error),
+    /// The metrics cannot be set up: a fault of this version.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
     /// A task that every request depends on ended. The process must end, to be started again.
     #[error("a task that records jobs or watches outcomes has ended")]
     TaskEnded,
@@ -53,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue_gauges: QueueGauges,
     pub(crate) body_within: Duration,
     /// True once the process is stopping.
     pub(crate) stop: Stop,
@@ -82,13 +89,15 @@ pub struct Background {
 /// The router and the tasks behind it; testable without a socket.
 ///
 /// # Errors
-/// [`Error::Assets`]: the database does not answer as it should.
+/// [`Error::Assets`]: the database does not answer as it should; [`Error::Metrics`].
 pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     let Config { pool, ipn_secrets, limits } = config;
     let assets = AssetRegistry::load(pool.clone()).await.map_err(Error::Assets)?;
+    let metrics = Metrics::new()?;
     let nudges = Nudges::new();
     let outcomes = Outcomes::new(limits.waiters_max);
-    let (recorder, writer) = recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max);
+    let (recorder, writer) =
+        recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -108,6 +117,8 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),
+        metrics,
+        queue_gauges: QueueGauges::default(),
         body_within: limits.body_within,
         stop: waiting,
     }));
@@ -116,8 +127,9 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 }
 
 fn router(api: Api) -> Router {
+    let metrics = api.metrics.clone();
     let (routes, _described) = endpoints().split_for_parts();
-    guarded(routes.with_state(api))
+    guarded(routes.with_state(api), metrics)
 }
 
 impl Background {

@@ -137,7 +137,7 @@ async fn key_of(api: &Api, parts: &Parts) -> Result<Key, TurnedAway> {
         }
     };
     api.rates.request(key.principal).map_err(TurnedAway::Failed)?;
-    Ok(key)
+    Ok(key.logged())
 }
 
 async fn look_up_again(api: &Api, hash: [u8; 32]) -> Result<Key, TurnedAway> {
@@ -187,6 +187,12 @@ async fn look_up(pool: &PgPool, hash: &[u8; 32]) -> Result<Result<Key, NotGood>,
 }
 
 impl Key {
+    /// Every line of the request's log says from here on who asks.
+    fn logged(self) -> Self {
+        tracing::Span::current().record("principal", self.principal.0);
+        self
+    }
+
     /// `admin` implies every scope, `operate` implies `read`.
     fn new(principal: PrincipalId, scopes: &[String]) -> Self {
         let has = |any: &[&str]| scopes.iter().any(|scope| any.contains(&scope.as_str()));

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, kind_info};
+use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, kind_info};
 use outbox::{Ask, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -170,11 +170,16 @@ fn job(item: &Item<'_>) -> Result<AnyJob, Problem> {
         // Which internal kinds there are is nobody's business.
         Some(_) | None => return Err(Problem::invalid("kind_unknown", "No such kind of job").field("kind")),
     }
-    shape::read(item.payload.get(), |text| match AnyJob::read(&item.kind, text) {
+    let job = shape::read(item.payload.get(), |text| match AnyJob::read(&item.kind, text) {
         Ok(job) => Ok(job),
         Err(BadPayload::Shape(error)) => Err(error),
         Err(BadPayload::UnknownKind(kind)) => Err(serde::de::Error::custom(format!("no kind {kind:?}"))),
-    })
+    })?;
+    match job.scope() {
+        Scope::Submit => Ok(job),
+        // A key that may submit must not decide by way of a batch.
+        Scope::Operate => Err(Problem::invalid("kind_single", "Decisions are made one at a time").field("kind")),
+    }
 }
 
 /// What the single requests are answered with 404.

@@ -3,16 +3,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
+use tracing::field::Empty;
 
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::traces::RequestSpan;
 
 /// The longest that a request may take: a slow body, the longest wait and room for the database.
 const REQUEST_WITHIN: Duration = Duration::from_secs(45);
@@ -35,20 +38,23 @@ const EVERY_ANSWER: [(HeaderName, &str); 4] = [
 ];
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Puts the edge around routes: every request gets an id and is logged once, and whatever goes
-/// wrong, a panic too, leaves as a problem document.
-pub(crate) fn guarded(routes: Router) -> Router {
-    routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(edge))
+/// Puts the edge around routes: every request gets an id, is logged once, counted and traced, and
+/// whatever goes wrong, a panic too, leaves as a problem document.
+pub(crate) fn guarded(routes: Router, metrics: Metrics) -> Router {
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(metrics, edge))
 }
 
-async fn edge(mut request: Request, next: Next) -> Response {
+async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
     // The pattern and not the path, which is the client's to choose.
-    let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
-    let span = tracing::info_span!("request", request_id = %id, %method, path);
-    async move {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("-", MatchedPath::as_str);
+    let trace = RequestSpan::begin(&method, route, &id, request.headers_mut());
+    let trace_id = trace.trace_id();
+    let span = tracing::info_span!("request", request_id = %id, %method, route, principal = Empty, trace_id);
+    async {
         let began = Instant::now();
         let response = match too_long(request.uri(), request.headers()) {
             Some(problem) => problem.into_response(),
@@ -60,7 +66,10 @@ async fn edge(mut request: Request, next: Next) -> Response {
             },
         };
         let response = finish(response, &id);
-        log(&response, began);
+        let took = began.elapsed();
+        metrics.count_request(route, &method, response.status(), took);
+        log(&response, took);
+        trace.end(response.status());
         response
     }
     .instrument(span)
@@ -117,17 +126,21 @@ fn finish(mut response: Response, id: &RequestId) -> Response {
     response
 }
 
-fn log(response: &Response, began: Instant) {
+/// One line for each request, and another where it was the server that failed.
+fn log(response: &Response, took: Duration) {
     let status = response.status().as_u16();
-    let latency_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let problem = response.extensions().get::<Problem>();
     let code = problem.map(Problem::code);
     let cause = problem.and_then(Problem::log_cause);
-    if response.status().is_server_error() {
-        tracing::error!(status, latency_us, code, cause, "answered");
+    let cause = if response.status().is_server_error() {
+        tracing::error!(status, code, cause, "failed");
+        None
     } else {
-        tracing::info!(status, latency_us, code, cause, "answered");
-    }
+        cause
+    };
+    // The fraction tells a read of the cache from one of the database.
+    let ms = took.saturating_mul(1_000).as_secs_f64();
+    tracing::info!(target: "holdfast::http", status, ms, code, cause, "answered");
 }
 
 #[cfg(test)]
@@ -143,6 +156,7 @@ mod tests {
     use serde_json::Value;
 
     use super::guarded;
+    use crate::metrics::Metrics;
 
     async fn answer(method: &str, path: &str) -> (StatusCode, Value) {
         let routes = Router::new()
@@ -150,7 +164,9 @@ mod tests {
             .route("/bare", get(async || (StatusCode::BAD_REQUEST, "plain text")))
             .route("/good", get(async || "{}"));
         let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1");
-        let response = TowerToHyperService::new(guarded(routes)).call(request.body(Body::empty()).unwrap()).await;
+        let response = TowerToHyperService::new(guarded(routes, Metrics::new().unwrap()))
+            .call(request.body(Body::empty()).unwrap())
+            .await;
         let (head, body) = response.unwrap().into_parts();
         assert_eq!(head.headers["x-request-id"], "r-1");
         assert_eq!(head.headers["x-content-type-options"], "nosniff");

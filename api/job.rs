@@ -161,6 +161,9 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::TradeEvent(event) => Some(event.trade_id.0),
         AnyJob::Release(release) => Some(release.trade_id.0),
         AnyJob::Refund(refund) => Some(refund.trade_id.0),
+        AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
+        AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
+        AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
         AnyJob::UserRegister(_) | AnyJob::DepositCredit(_) | AnyJob::LockEscrow(_) => None,
     }
 }

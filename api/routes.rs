@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 
 use crate::app::Api;
 use crate::openapi::preamble;
-use crate::{batch, health, job, openapi, page, trade, transactions, user, webhook};
+use crate::{batch, health, job, metrics, openapi, page, trade, transactions, user, webhook};
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
 pub(crate) fn endpoints() -> OpenApiRouter<Api> {
@@ -17,6 +17,9 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(trade::post_trade))
         .routes(routes!(trade::get_trade))
         .routes(routes!(trade::post_mark_paid))
+        .routes(routes!(trade::post_undo))
+        .routes(routes!(trade::post_extend))
+        .routes(routes!(trade::post_cancel))
         .routes(routes!(trade::post_release))
         .routes(routes!(trade::post_refund))
         .routes(routes!(batch::post_batch))
@@ -24,6 +27,7 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(webhook::post_nowpayments))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(openapi::get_openapi))
         .routes(routes!(page::get_docs))
 }

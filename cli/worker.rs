@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jobs::Lane;
@@ -26,6 +27,12 @@ pub(crate) struct Arguments {
     /// Seconds that the batch in hand may take after the order to stop; then it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=600))]
     grace: u16,
+    /// Address to answer `GET /metrics` on, for Prometheus; nowhere unless given
+    ///
+    /// It asks for no key, so choose an address that only the monitoring reaches, such as
+    /// `--metrics 127.0.0.1:9464`. Each process needs one of its own.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Start without an IPN secret, for an exchange that takes no callbacks
     ///
     /// A callback that is in the queue nevertheless cannot be verified and is parked for a person.
@@ -61,13 +68,14 @@ impl From<LaneName> for Lane {
 ///
 /// # Errors
 /// It cannot start, or it died.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failure> {
     let url = config::worker_database()?;
     let lane = Lane::from(arguments.lane);
     if lane != Lane::Ledger {
         return Err(Failure::cannot_start(workers::Error::EmptyLane(lane)));
     }
     let ipn_secrets = config::ipn_secrets(arguments.without_webhooks)?;
+    let metrics = config::metrics_listen(arguments.metrics)?;
     let stop = Stop::listen(arguments.leashed)?;
     let name = name();
     // The worker opens connections of its own; here the waiting for them can be interrupted.
@@ -77,16 +85,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };
     let grace = Duration::from_secs(arguments.grace.into());
-    let options = Options { url, lane, settings, name, poll: POLL, grace };
+    let options = Options { url, lane, settings, name, poll: POLL, grace, metrics, traces };
     Box::pin(workers::run(options, stop.future())).await.map_err(failure)
 }
 
 /// What a worker's end means for the process.
 pub(crate) fn failure(error: workers::Error) -> Failure {
     match error {
-        workers::Error::Start(_) | workers::Error::EmptyLane(_) | workers::Error::Begin(_) => {
-            Failure::cannot_start(error)
-        }
+        workers::Error::Start(_)
+        | workers::Error::EmptyLane(_)
+        | workers::Error::Listen(..)
+        | workers::Error::Metrics(_)
+        | workers::Error::Begin(_) => Failure::cannot_start(error),
         workers::Error::Died | workers::Error::Runtime(_) | workers::Error::Grace(_) => Failure::Failed(error.into()),
     }
 }

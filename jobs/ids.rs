@@ -66,6 +66,10 @@ id!(
     TradeId
 );
 id!(
+    /// A withdrawal: the id of the withdrawal-request job that made it.
+    WithdrawalId
+);
+id!(
     /// A callback as it lies in the inbox.
     InboxId
 );

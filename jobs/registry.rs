@@ -1,13 +1,18 @@
 use crate::deposit_credit::DepositCredit;
 use crate::desk::Desk;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::lock_escrow::LockEscrow;
+use crate::referral_commission::ReferralCommission;
 use crate::refund::Refund;
 use crate::release::Release;
 use crate::terms::Assets;
+use crate::timer_expiry::TimerExpiry;
 use crate::trade_event::TradeEvent;
+use crate::user_flag::UserFlag;
 use crate::user_register::UserRegister;
 use crate::want::Want;
+use crate::withdrawal_decision::WithdrawalDecision;
+use crate::withdrawal_request::WithdrawalRequest;
 
 /// What is known of a kind without a job of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +89,16 @@ macro_rules! kinds {
                 match self { $(Self::$kind(kind) => kind.check(assets),)+ }
             }
 
+            /// See [`Kind::scope`].
+            pub fn scope(&self) -> Scope {
+                match self { $(Self::$kind(kind) => kind.scope(),)+ }
+            }
+
+            /// See [`Kind::limits`].
+            pub fn limits(&self, desk: &Desk, job: &Job, want: &mut Want) {
+                match self { $(Self::$kind(kind) => kind.limits(desk, job, want),)+ }
+            }
+
             /// See [`Kind::rows`].
             pub fn rows(&self, want: &mut Want) {
                 match self { $(Self::$kind(kind) => kind.rows(want),)+ }
@@ -110,7 +125,19 @@ macro_rules! kinds {
     };
 }
 
-kinds![UserRegister, DepositCredit, LockEscrow, TradeEvent, Release, Refund];
+kinds![
+    UserRegister,
+    DepositCredit,
+    LockEscrow,
+    TradeEvent,
+    TimerExpiry,
+    Release,
+    Refund,
+    ReferralCommission,
+    WithdrawalRequest,
+    WithdrawalDecision,
+    UserFlag
+];
 
 /// The kind of this name.
 pub fn kind_info(name: &str) -> Option<KindInfo> {

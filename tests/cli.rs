@@ -13,6 +13,7 @@ const API: &str = "DATABASE_URL_API";
 const WORKER: &str = "DATABASE_URL_WORKER";
 const SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
 const PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
+const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Nobody listens there.
 const NOWHERE: &str = "postgres://holdfast_api@127.0.0.1:1/holdfast";
 
@@ -47,6 +48,19 @@ async fn a_configuration_that_cannot_be_meant_is_refused() {
         ("key create --name a --scope read --expires 3w", &[(OWNER, NOWHERE)], "such as 24h or 365d"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG", "=?=")], "HOLDFAST_LOG is"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG_FORMAT", "xml")], "HOLDFAST_LOG_FORMAT is"),
+        ("web", &[(COLLECTOR, "http://c"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "by http/protobuf only"),
+        (
+            "worker",
+            &[(COLLECTOR, "http://c"), ("OTEL_TRACES_EXPORTER", "zipkin")],
+            "OTEL_TRACES_EXPORTER is \"zipkin\"",
+        ),
+        ("web", &[(COLLECTOR, "nowhere")], "traces cannot be sent"),
+        ("worker --metrics here", &[], "invalid value 'here'"),
+        (
+            "worker",
+            &[(WORKER, NOWHERE), (SECRET, "secret"), ("HOLDFAST_METRICS_LISTEN", "9464")],
+            "HOLDFAST_METRICS_LISTEN is \"9464\"",
+        ),
         ("web --listen here", &[(API, NOWHERE), (SECRET, "secret")], "invalid value 'here'"),
         ("worker", &[(WORKER, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("worker", &[(WORKER, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),

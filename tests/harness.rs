@@ -20,8 +20,9 @@ mod refusal;
 mod server;
 mod site;
 mod statements;
+mod withdrawals;
 
-pub(crate) use asks::{SUBMITTER, ask_of, lock, mark_paid, refund, register, release};
+pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refund, register, release, undo};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
 pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
@@ -29,6 +30,7 @@ pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
 pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};
 pub(crate) use statements::Statements;
+pub(crate) use withdrawals::{approve, call_off, reject, withdraw};
 
 use std::time::{Duration, Instant};
 

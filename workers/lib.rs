@@ -5,9 +5,13 @@
 //! that did not commit never left the outbox.
 
 mod backend;
+mod clockwork;
+mod exposition;
 mod feed;
 mod heart;
 mod ledger;
+mod metrics;
 mod run;
+mod traces;
 
 pub use run::{Error, Options, run};

@@ -81,8 +81,8 @@ async fn a_site_says_whether_it_can_work() {
     assert_eq!(probe("/livez").await.body, json!({ "status": "live" }));
     assert_eq!(probe("/readyz").await.body, json!({ "status": "ready" }));
     for (harm, mend) in [
-        ("update schema set oldest_binary = 1000, version = 1000", "update schema set oldest_binary = 6, version = 6"),
-        ("update schema set oldest_binary = 1, version = 1", "update schema set oldest_binary = 6, version = 6"),
+        ("update schema set oldest_binary = 1000, version = 1000", "update schema set oldest_binary = 8, version = 8"),
+        ("update schema set oldest_binary = 1, version = 1", "update schema set oldest_binary = 8, version = 8"),
         ("revoke insert on request from holdfast_api", "grant insert on request to holdfast_api"),
         ("grant insert on entry to holdfast_api", "revoke insert on entry from holdfast_api"),
     ] {

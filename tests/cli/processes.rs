@@ -18,7 +18,7 @@ use crate::harness::{Db, until};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that the binary reads from its environment.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 18] = [
     "DATABASE_URL",
     "DATABASE_URL_API",
     "DATABASE_URL_WORKER",
@@ -30,6 +30,13 @@ const VARIABLES: [&str; 11] = [
     "HOLDFAST_LOG",
     "HOLDFAST_LOG_FORMAT",
     "PORT",
+    "HOLDFAST_METRICS_LISTEN",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
 ];
 
 /// How a command ended.

@@ -1,8 +1,10 @@
 //! What the rows are changed to, and which checks must find it.
 
+mod causes;
 mod matters;
 mod money;
 mod records;
+mod withdrawals;
 
 /// A change that no guard would let pass, made while none is looking.
 pub(super) struct Corruption {
@@ -15,7 +17,8 @@ pub(super) struct Corruption {
 }
 
 /// At least one for every check.
-pub(super) const CORRUPTIONS: [&[Corruption]; 3] = [money::MONEY, records::RECORDS, matters::MATTERS];
+pub(super) const CORRUPTIONS: [&[Corruption]; 5] =
+    [causes::CAUSES, money::MONEY, records::RECORDS, matters::MATTERS, withdrawals::WITHDRAWALS];
 
 const fn corruption(what: &'static str, sql: &'static str, found_by: &'static [&'static str]) -> Corruption {
     Corruption { what, sql, found_by }
