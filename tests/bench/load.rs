@@ -152,12 +152,7 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                 Share::MarkPaid => {
                     let Some((trade_id, seller, buyer)) = later(&mut locked) else { continue };
                     marked.push((trade_id, seller, buyer));
-                    AnyJob::TradeEvent(TradeEvent {
-                        trade_id,
-                        event: TradeEventName::MarkPaid,
-                        user_id: buyer,
-                        minutes: None,
-                    })
+                    AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id: buyer, minutes: None })
                 }
                 Share::Release => {
                     let Some((trade_id, user_id, _)) = later(&mut paid) else { continue };
@@ -273,7 +268,7 @@ async fn deposit(server: &Server, payments: Vec<Payment>) -> Result<()> {
             lane: "ledger",
             subject: Some(id),
             run_at: None,
-            caused_by: None,
+        caused_by: None,
             trace_parent: None,
         })
         .collect();
