@@ -49,7 +49,7 @@ pub(crate) async fn scene(play: &mut Play) -> Result<()> {
 
 /// Somebody who may operate: a principal and a key of their own.
 async fn operator(play: &Play, name: &str) -> Result<Client> {
-    let asked = Create { name: name.to_owned(), scopes: vec![Scope::Operate], expires: Some(Hours::DAY) };
+    let asked = Create { name: name.to_owned(), scopes: vec![Scope::Operate], expires: Some(Hours::DAY), user: None };
     let key = key::create(&play.stage.private.owner, &asked).await.map_err(Failure::into_error)?;
     Client::new(play.stage.client.base().to_owned(), key.secret)
 }
