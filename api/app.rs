@@ -17,9 +17,13 @@ use crate::batch::post_batch;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
 use crate::health::{Readiness, livez, readyz};
+use crate::integrity::{get_integrity, post_integrity};
 use crate::job::get_job;
+use crate::jobs_list::get_jobs;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
+use crate::parked::{post_cancel, post_retry};
+use crate::pauses::{get_pauses, post_pause};
 use crate::recorder::{Recorder, recorder};
 use crate::stop::{Stop, StopSwitch, stop};
 use crate::trade::{get_trade, post_mark_paid, post_refund, post_release, post_trade};
@@ -120,7 +124,12 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/jobs:batch", post(post_batch))
+        .route("/v1/jobs", get(get_jobs))
         .route("/v1/jobs/{id}", get(get_job))
+        .route("/v1/jobs/{id}/retry", post(post_retry))
+        .route("/v1/jobs/{id}/cancel", post(post_cancel))
+        .route("/v1/pauses", get(get_pauses).post(post_pause))
+        .route("/v1/integrity", get(get_integrity).post(post_integrity))
         .route("/v1/users", post(post_user))
         .route("/v1/users/{id}/balances", get(get_balances))
         .route("/v1/users/{id}/transactions", get(get_transactions))

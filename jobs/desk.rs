@@ -5,6 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::deposit_credit::{Deposit, Fact, Unread};
 use crate::ids::{InboxId, PaymentKey, TradeId, UserId};
 use crate::kind::{Job, Verdict};
+use crate::operating::{Operating, OperatingMark};
 use crate::people::User;
 use crate::rows::Rows;
 use crate::terms::Assets;
@@ -27,6 +28,8 @@ pub struct Desk {
     pub trades: Rows<TradeId, Trade>,
     /// Deposits.
     pub deposits: Rows<PaymentKey, Deposit>,
+    /// What operators' jobs decide on.
+    pub operating: Operating,
     /// What the callbacks say, or why they say nothing; verified when they were loaded.
     pub inbox: FxHashMap<InboxId, Result<Fact, Unread>>,
     /// Jobs that are to bring a person or a trade into being which was not there when it was
@@ -43,6 +46,7 @@ pub struct DeskMark {
     users: usize,
     trades: usize,
     deposits: usize,
+    operating: OperatingMark,
 }
 
 impl Desk {
@@ -56,6 +60,7 @@ impl Desk {
             users: Rows::default(),
             trades: Rows::default(),
             deposits: Rows::default(),
+            operating: Operating::default(),
             inbox: FxHashMap::default(),
             awaited: FxHashSet::default(),
             refused: FxHashSet::default(),
@@ -98,6 +103,7 @@ impl Desk {
             users: self.users.mark(),
             trades: self.trades.mark(),
             deposits: self.deposits.mark(),
+            operating: self.operating.mark(),
         }
     }
 
@@ -107,5 +113,6 @@ impl Desk {
         self.users.undo(mark.users);
         self.trades.undo(mark.trades);
         self.deposits.undo(mark.deposits);
+        self.operating.undo(mark.operating);
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ledger::{AmountError, BookError, JobId};
+use ledger::{AmountError, AssetId, BookError, JobId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,11 +20,15 @@ pub enum Lane {
     Provider,
     /// Sends notices.
     Notify,
+    /// What operators ask for: it waits behind nothing else and cannot be paused.
+    Operate,
+    /// The integrity checks, one at a time.
+    Verify,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 3] = [Self::Ledger, Self::Provider, Self::Notify];
+    pub const ALL: [Self; 5] = [Self::Ledger, Self::Provider, Self::Notify, Self::Operate, Self::Verify];
 
     /// The stored text.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +36,8 @@ impl Lane {
             Self::Ledger => "ledger",
             Self::Provider => "provider",
             Self::Notify => "notify",
+            Self::Operate => "operate",
+            Self::Verify => "verify",
         }
     }
 
@@ -46,6 +52,8 @@ impl Lane {
 pub enum Origin {
     /// Submitters, under a key of theirs.
     Client,
+    /// Operators, under a key of theirs that may operate.
+    Operator,
     /// Holdfast itself, keyed by the fact that causes it.
     Internal,
 }
@@ -80,6 +88,9 @@ pub trait Kind: Serialize + DeserializeOwned {
     const LANE: Lane;
     /// Who may ask for it.
     const ORIGIN: Origin;
+    /// Whether it can move or hold money, so that cancelling one takes two people. Only a kind that
+    /// certainly cannot says false.
+    const MOVES_MONEY: bool = true;
 
     /// What the job is about, if that is known before it has an id.
     fn subject(&self) -> Option<i64>;
@@ -95,6 +106,16 @@ pub trait Kind: Serialize + DeserializeOwned {
 
     /// Names the people and accounts that those rows imply.
     fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want);
+
+    /// The assets that it touches, as far as the desk tells: while one is paused the job is put off.
+    fn assets(&self, _: &Desk) -> Vec<AssetId> {
+        Vec::new()
+    }
+
+    /// The way by which it sends money out: while that is paused the job is put off.
+    fn rail(&self, _: &Desk) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A kind that is settled by deciding on a desk.
@@ -224,11 +245,15 @@ pub enum Reason {
     DeadlinePassed,
     /// The payload was valid when it was recorded and is not any more.
     PayloadInvalid,
+    /// No job of this id is parked.
+    NotParked,
+    /// The second decision must be another person's.
+    SamePrincipal,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::InsufficientFunds,
         Self::HoldClosed,
         Self::UserUnknown,
@@ -242,6 +267,8 @@ impl Reason {
         Self::WrongState,
         Self::DeadlinePassed,
         Self::PayloadInvalid,
+        Self::NotParked,
+        Self::SamePrincipal,
     ];
 
     /// The stable code.
@@ -260,6 +287,8 @@ impl Reason {
             Self::WrongState => "wrong_state",
             Self::DeadlinePassed => "deadline_passed",
             Self::PayloadInvalid => "payload_invalid",
+            Self::NotParked => "not_parked",
+            Self::SamePrincipal => "same_principal",
         }
     }
 
@@ -279,6 +308,8 @@ impl Reason {
             Self::WrongState => "The trade is in a state that does not allow this",
             Self::DeadlinePassed => "The request was received after the trade's deadline",
             Self::PayloadInvalid => "The request is not valid",
+            Self::NotParked => "The job is not parked: it is queued, or it has ended",
+            Self::SamePrincipal => "The first decision was yours; cancelling this job takes another person's as well",
         }
     }
 
@@ -292,7 +323,9 @@ impl Reason {
             | Self::NotTheBuyer
             | Self::NotTheSeller
             | Self::WrongState
-            | Self::DeadlinePassed => true,
+            | Self::DeadlinePassed
+            | Self::NotParked
+            | Self::SamePrincipal => true,
             Self::UserUnknown | Self::ReferrerUnknown | Self::SelfTrade | Self::TradeUnknown | Self::PayloadInvalid => {
                 false
             }

@@ -1,3 +1,4 @@
+use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
@@ -39,6 +40,10 @@ impl Kind for Refund {
         if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| !trade.state.is_final()) {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

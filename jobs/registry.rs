@@ -1,12 +1,17 @@
+use ledger::AssetId;
+
 use crate::deposit_credit::DepositCredit;
 use crate::desk::Desk;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::lock_escrow::LockEscrow;
+use crate::parked_decision::ParkedDecision;
+use crate::pause::Pause;
 use crate::refund::Refund;
 use crate::release::Release;
 use crate::terms::Assets;
 use crate::trade_event::TradeEvent;
 use crate::user_register::UserRegister;
+use crate::verify::Verify;
 use crate::want::Want;
 
 /// What is known of a kind without a job of it.
@@ -18,6 +23,8 @@ pub struct KindInfo {
     pub lane: Lane,
     /// Who may ask for it.
     pub origin: Origin,
+    /// See [`Kind::MOVES_MONEY`].
+    pub moves_money: bool,
 }
 
 /// The payload does not read as one of its kind.
@@ -39,6 +46,7 @@ macro_rules! kinds {
             name: <$kind as Kind>::NAME,
             lane: <$kind as Kind>::LANE,
             origin: <$kind as Kind>::ORIGIN,
+            moves_money: <$kind as Kind>::MOVES_MONEY,
         }),+];
 
         /// A job of any registered kind.
@@ -67,6 +75,7 @@ macro_rules! kinds {
                         name: <$kind as Kind>::NAME,
                         lane: <$kind as Kind>::LANE,
                         origin: <$kind as Kind>::ORIGIN,
+                        moves_money: <$kind as Kind>::MOVES_MONEY,
                     },)+
                 }
             }
@@ -94,6 +103,16 @@ macro_rules! kinds {
                 match self { $(Self::$kind(kind) => kind.accounts(desk, job, want),)+ }
             }
 
+            /// See [`Kind::assets`].
+            pub fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+                match self { $(Self::$kind(kind) => kind.assets(desk),)+ }
+            }
+
+            /// See [`Kind::rail`].
+            pub fn rail(&self, desk: &Desk) -> Option<&'static str> {
+                match self { $(Self::$kind(kind) => kind.rail(desk),)+ }
+            }
+
             /// See [`Decide::decide`].
             pub fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
                 match self { $(Self::$kind(kind) => kind.decide(desk, job),)+ }
@@ -110,7 +129,7 @@ macro_rules! kinds {
     };
 }
 
-kinds![UserRegister, DepositCredit, LockEscrow, TradeEvent, Release, Refund];
+kinds![UserRegister, DepositCredit, LockEscrow, TradeEvent, Release, Refund, Pause, ParkedDecision, Verify];
 
 /// The kind of this name.
 pub fn kind_info(name: &str) -> Option<KindInfo> {

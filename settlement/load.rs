@@ -5,9 +5,9 @@ use providers::nowpayments::Secret;
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
-use crate::tables::{account, app_user, corrupt, deposit, ipn_inbox, outcome, trade};
+use crate::tables::{account, app_user, corrupt, deposit, ipn_inbox, outcome, parked, pause, trade};
 
-/// Loads everything that a batch touches, in the one order of locks: trades, deposits, accounts
+/// Loads everything that a batch touches, in the one order of locks: pauses, parked jobs, trades, deposits, accounts
 /// with a floor, accounts without. People are read last, under the locks of their wallets.
 ///
 /// `known` are keys of accounts that exist; accounts are never deleted, so they need no look.
@@ -22,6 +22,8 @@ pub(crate) async fn load(
     for (_, kind) in batch {
         kind.rows(&mut want);
     }
+    pause::load(db, desk, want.pauses.iter()).await?;
+    parked::load(db, desk, want.parked.iter()).await?;
     let inbox: Vec<i64> = want.inbox.iter().map(|id| id.0).collect();
     ipn_inbox::load(db, desk, &inbox, secrets).await?;
     let trades: Vec<i64> = want.trades.iter().map(|id| id.0).collect();

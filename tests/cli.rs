@@ -1,6 +1,6 @@
 //! The binary as an operator meets it: what it refuses, what it says, how it exits and stops.
 
-mod processes;
+pub(crate) mod processes;
 
 use serde_json::Value;
 

@@ -19,6 +19,7 @@ mod deposits;
 mod enqueue;
 mod guards;
 mod harness;
+mod operate;
 mod order;
 mod queue;
 mod races;

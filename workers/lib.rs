@@ -8,6 +8,8 @@ mod backend;
 mod feed;
 mod heart;
 mod ledger;
+mod operate;
 mod run;
+mod verify;
 
 pub use run::{Error, Options, run};

@@ -13,6 +13,7 @@ use crate::backend::Outbox;
 use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle;
+use crate::operate::Beside;
 
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
@@ -35,6 +36,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long a batch may take to finish after the order to stop.
     pub grace: Duration,
+    /// How often a verification is asked for, however many workers do; `None` for never.
+    pub verify_every: Option<Duration>,
 }
 
 /// Why a worker process ended that should not have.
@@ -73,7 +76,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     }
     let pool = open(&options).await?;
     let notes = PgPoolOptions::new()
-        .max_connections(3)
+        .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
     let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await.map_err(Error::Begin)?;
     let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await.map_err(Error::Begin)?;
@@ -81,9 +84,16 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let feed = Arc::new(Feed::new(settler, run, ears));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
 
+    let mut beside = Beside::begin(&options, &pool, &notes).await.map_err(Error::Begin)?;
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
-    let result = supervise(&options, Arc::clone(&feed), shutdown).await;
+    let result = tokio::select! {
+        result = supervise(&options, Arc::clone(&feed), shutdown) => result,
+        () = beside.ended() => Err(Error::Died),
+    };
+    if result.is_ok() {
+        beside.stop(CLOSING).await;
+    }
     heart.abort();
     if heart.await.is_err_and(|error| error.is_panic()) {
         tracing::error!("the heartbeat panicked");
@@ -109,7 +119,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
 async fn open(options: &Options) -> Result<PgPool, StartError> {
     let started = tokio::time::Instant::now();
     loop {
-        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 4).await {
+        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 6).await {
             Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
                 tokio::time::sleep(Duration::from_millis(500)).await;
