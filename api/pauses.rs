@@ -85,7 +85,7 @@ async fn read(pool: &PgPool) -> Result<PausesDocument, sqlx::Error> {
         ChangeDocument,
         r#"
         select c.scope, c.name, c.paused, c.reason, c.at, p.name as "by", c.job_id::text as "job_id!"
-        from pause_change c join principal p on p.id = c.principal_id order by c.job_id desc limit $1
+        from pause_change c join principal p on p.id = c.principal_id order by c.number desc limit $1
         "#,
         CHANGES_MAX,
     );

@@ -35,6 +35,7 @@ comment on column pause.job_id is 'The job that paused it';
 comment on column pause.since is 'When that settled';
 
 create table pause_change (
+    number bigint generated always as identity,
     job_id bigint not null,
     scope text not null,
     name text not null,
@@ -42,11 +43,13 @@ create table pause_change (
     reason text not null,
     principal_id bigint not null,
     at timestamptz not null,
-    constraint pause_change_pk primary key (job_id),
+    constraint pause_change_pk primary key (number),
+    constraint pause_change_once unique (job_id),
     constraint pause_change_principal_fk foreign key (principal_id) references principal (id)
 );
-create index pause_change_by_name on pause_change (scope, name, job_id);
+create index pause_change_by_name on pause_change (scope, name, number);
 comment on table pause_change is 'Every pause and every resumption, for ever';
+comment on column pause_change.number is 'The order of the changes of one thing: given under its lock, as neither job nor time is';
 comment on column pause_change.job_id is 'The job that made the change';
 comment on column pause_change.scope is 'As in pause';
 comment on column pause_change.name is 'As in pause';

@@ -1,5 +1,6 @@
 //! What operators do: pauses, decisions about parked jobs, verifications.
 
+mod api;
 mod parked;
 mod pauses;
 mod processes;

@@ -33,7 +33,7 @@ pub(crate) async fn load(
         left join lateral (
             select decision_job, principal_id, at from parked_decision
             where job_id = p.job_id and parked_at = p.parked_at and not carried_out
-            order by decision_job desc limit 1
+            order by at desc, decision_job desc limit 1
         ) d on true
         where p.job_id = any ($1)
         "#,

@@ -237,7 +237,7 @@ async fn pausing_twice_changes_nothing_and_the_history_keeps_every_change() {
         assert_eq!(db.operated(operator, job).await, told);
     }
     assert!(!is_paused(&db, "crypto").await);
-    let history = sqlx::query!("select paused, principal_id from pause_change order by job_id");
+    let history = sqlx::query!("select paused, principal_id from pause_change order by number");
     let history: Vec<(bool, i64)> =
         history.fetch_all(&db.owner).await.unwrap().into_iter().map(|row| (row.paused, row.principal_id)).collect();
     assert_eq!(history, [(true, SUBMITTER), (false, OTHER)]);

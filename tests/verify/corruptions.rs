@@ -2,6 +2,7 @@
 
 mod matters;
 mod money;
+mod operating;
 mod records;
 
 /// A change that no guard would let pass, made while none is looking.
@@ -15,7 +16,8 @@ pub(super) struct Corruption {
 }
 
 /// At least one for every check.
-pub(super) const CORRUPTIONS: [&[Corruption]; 3] = [money::MONEY, records::RECORDS, matters::MATTERS];
+pub(super) const CORRUPTIONS: [&[Corruption]; 4] =
+    [money::MONEY, records::RECORDS, matters::MATTERS, operating::OPERATING];
 
 const fn corruption(what: &'static str, sql: &'static str, found_by: &'static [&'static str]) -> Corruption {
     Corruption { what, sql, found_by }
