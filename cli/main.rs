@@ -9,6 +9,9 @@ mod failure;
 mod key;
 mod logging;
 mod migrate;
+mod operator;
+mod parked;
+mod pause;
 mod private;
 mod say;
 mod stop;
@@ -67,6 +70,18 @@ enum Command {
     /// Create, revoke and list the keys of the API
     #[command(subcommand)]
     Key(key::Command),
+    /// Pause a lane, a kind, an asset or a rail; what is asked for is put off, never refused
+    ///
+    /// Every worker notices within a second. Nothing is lost: what is put off is done when it is
+    /// resumed. For example: holdfast pause asset btc --reason "the chain has stopped"
+    Pause(pause::Arguments),
+    /// Let go on what was paused
+    ///
+    /// For example: holdfast resume asset btc --reason "the chain is back"
+    Resume(pause::Arguments),
+    /// List, show, retry and cancel the jobs that need a person
+    #[command(subcommand)]
+    Parked(parked::Command),
     /// Show what it does, in a minute: a private Postgres, deposits, trades, races, a killed worker
     ///
     /// Starts the API and two workers as processes of their own, asks for everything over HTTP, and
@@ -99,6 +114,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Worker(arguments)) => worker::run(arguments).await,
         Some(Command::Migrate) => migrate::run().await,
         Some(Command::Key(command)) => key::run(command).await,
+        Some(Command::Pause(arguments)) => pause::run(arguments, true).await,
+        Some(Command::Resume(arguments)) => pause::run(arguments, false).await,
+        Some(Command::Parked(command)) => parked::run(command).await,
         Some(Command::Verify(arguments)) => verify::run(arguments).await,
     }
 }

@@ -1,6 +1,7 @@
 //! What operators do: pauses, decisions about parked jobs, verifications.
 
 mod api;
+mod commands;
 mod parked;
 mod pauses;
 mod processes;

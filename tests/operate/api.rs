@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Db, OTHER, SUBMITTER, Site, lock, pause, register, until};
 
 /// A site with a worker, and the keys of two operators.
-async fn operated() -> (Db, Site, [String; 2]) {
+pub(super) async fn operated() -> (Db, Site, [String; 2]) {
     let db = Db::new().await;
     let keys = db.operators().await;
     let mut site = Site::working(&db).await;
