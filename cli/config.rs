@@ -137,6 +137,20 @@ pub(crate) fn owner_database() -> Result<String, Failure> {
     })
 }
 
+/// The database as any login that may read it.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn readable_database() -> Result<String, Failure> {
+    read_address(DATABASE_URL)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "{DATABASE_URL} is not set, so there is no database to look at; set it to the address of any login that may \
+             read it, such as postgres://holdfast_api:secret@db.example/holdfast\n  \
+             to try Holdfast without a database, run `holdfast` or `holdfast demo`"
+        ))
+    })
+}
+
 /// The database as the HTTP side connects to it.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod pause;
 mod private;
 mod say;
 mod stop;
+mod top;
 mod verify;
 mod web;
 mod worker;
@@ -82,6 +83,10 @@ enum Command {
     /// List, show, retry and cancel the jobs that need a person
     #[command(subcommand)]
     Parked(parked::Command),
+    /// Show what is queued, parked, paused and working, live; q quits
+    ///
+    /// Only reads; any login that may read the database will do.
+    Top(top::Arguments),
     /// Show what it does, in a minute: a private Postgres, deposits, trades, races, a killed worker
     ///
     /// Starts the API and two workers as processes of their own, asks for everything over HTTP, and
@@ -117,6 +122,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Pause(arguments)) => pause::run(arguments, true).await,
         Some(Command::Resume(arguments)) => pause::run(arguments, false).await,
         Some(Command::Parked(command)) => parked::run(command).await,
+        Some(Command::Top(arguments)) => top::run(arguments).await,
         Some(Command::Verify(arguments)) => verify::run(arguments).await,
     }
 }

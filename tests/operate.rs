@@ -5,3 +5,5 @@ mod commands;
 mod parked;
 mod pauses;
 mod processes;
+mod top;
+mod verifying;

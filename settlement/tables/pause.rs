@@ -45,8 +45,8 @@ pub(crate) async fn load(
 
 /// Stores what was paused and resumed, and that it was.
 pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let changes = desk.operating.pause_changes.changed().inserted;
-    if changes.is_empty() {
+    let history = desk.operating.pause_changes.changed().inserted;
+    if history.is_empty() {
         return Ok(());
     }
     let changed = desk.operating.pauses.changed();
@@ -55,7 +55,7 @@ pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx
     let before: HashSet<&PauseKey> = changed.updated.iter().map(|(key, _)| *key).collect();
     delete(db, &before).await?;
     insert(db, &touched, desk).await?;
-    history(db, &changes, desk).await
+    record(db, &history, desk).await
 }
 
 async fn delete(db: &mut PgConnection, keys: &HashSet<&PauseKey>) -> Result<(), sqlx::Error> {
@@ -109,7 +109,7 @@ async fn insert(db: &mut PgConnection, rows: &[(&PauseKey, &Paused)], desk: &Des
     all_hit(&result, rows.len())
 }
 
-async fn history(db: &mut PgConnection, changes: &[(&i64, &PauseChange)], desk: &Desk) -> Result<(), sqlx::Error> {
+async fn record(db: &mut PgConnection, changes: &[(&i64, &PauseChange)], desk: &Desk) -> Result<(), sqlx::Error> {
     let jobs: Vec<i64> = changes.iter().map(|(job, _)| **job).collect();
     let scopes: Vec<&str> = changes.iter().map(|(_, change)| change.key.scope.as_str()).collect();
     let names: Vec<&str> = changes.iter().map(|(_, change)| change.key.name.as_str()).collect();

@@ -11,7 +11,7 @@ const UNCHANGED: &str = r#"settled {"changed": false}"#;
 
 /// Brings back what was resumed, as every worker does a few times a second.
 async fn wake(db: &Db) -> u64 {
-    outbox::wake(&mut *db.worker.acquire().await.unwrap()).await.unwrap()
+    outbox::wake(&mut db.worker.acquire().await.unwrap()).await.unwrap()
 }
 
 /// Attempt, whether it is due, and why it waits.
