@@ -111,8 +111,8 @@ pub async fn behind_paused(
     Ok(rows.into_iter().map(|row| (row.job_id, row.pause)).collect())
 }
 
-/// Makes due again what was put off by a pause that is over: up to a thousand jobs, and says how
-/// many. Whoever put them off may have committed after the resumption, so this is called again
+/// Makes due again what was put off by a pause that is over: up to a thousand jobs of one pause,
+/// and says how many. Whoever put them off may have committed after the resumption, so this is called again
 /// and again; where nothing is paused it costs one look into an empty index.
 ///
 /// # Errors
@@ -130,10 +130,12 @@ pub async fn wake(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
         update outbox set run_at = (select clock()), last_error = null
         where job_id = any (array(
             select o.job_id from outbox o
-            where o.last_error like 'paused: %' and o.last_error = any (array(
+            where o.last_error like 'paused: %' and o.last_error = (
                 select s.last_error from seen s
-                where not exists (select from pause p where 'paused: ' || p.scope || ' ' || p.name = s.last_error)))
-            order by o.last_error, o.job_id
+                where s.last_error is not null
+                    and not exists (select from pause p where 'paused: ' || p.scope || ' ' || p.name = s.last_error)
+                limit 1)
+            order by o.job_id
             limit $1
             for update skip locked
         ))
