@@ -3,7 +3,7 @@
 use jobs::AnyJob;
 
 use crate::harness::{
-    Db, OTHER, SUBMITTER, ask_by, cancel, fresh_key, lock, mark_paid, refusal, register, release, retry, run,
+    Db, OTHER, SUBMITTER, ask_by, cancel, fresh_key, lock, mark_paid, refund, refusal, register, release, retry, run,
 };
 
 const RETRIED: &str = r#"settled {"carried_out": "retry"}"#;
@@ -62,6 +62,35 @@ async fn one_person_may_cancel_what_moves_no_money() {
     db.park(job, 0).await;
     assert_eq!(db.operated(SUBMITTER, cancel(job)).await, CANCELLED);
     assert_eq!(db.outcome(job).await, "cancelled cancelled_by_operator");
+    db.verified().await;
+}
+
+/// Whatever kind it is, what was cancelled leaves books that are right.
+#[tokio::test]
+async fn every_kind_can_be_cancelled_and_the_books_stay_right() {
+    let db = Db::new().await;
+    db.operators().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let [marked, given_up] = [db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await];
+    assert_eq!(db.done(mark_paid(marked, buyer)).await, "settled");
+    let jobs = [
+        db.deposit(buyer, "btc", "0.3").await,
+        db.ask(release(marked, seller)).await,
+        db.ask(refund(given_up, buyer)).await,
+        db.ask(mark_paid(given_up, buyer)).await,
+    ];
+    for job in jobs {
+        db.park(job, 0).await;
+        assert_eq!(db.operated(OTHER, cancel(job)).await, FIRST);
+        assert_eq!(db.operated(SUBMITTER, cancel(job)).await, CANCELLED);
+        assert_eq!(db.outcome(job).await, "cancelled cancelled_by_operator");
+    }
+    assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.20000000");
+    assert_eq!(db.wallet(buyer, "btc").await, "nothing");
+    db.verified().await;
+    // The trade is not stuck: the same can be asked for anew.
+    assert_eq!(db.done(release(marked, seller)).await, "settled");
     db.verified().await;
 }
 

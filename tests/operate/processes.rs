@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jobs::PauseScope;
 
 use crate::cli::processes::Background;
-use crate::harness::{Db, OTHER, SUBMITTER, pause, register, resume, until};
+use crate::harness::{Db, OTHER, SUBMITTER, mark_paid, pause, register, resume, until};
 
 /// A pause that takes longer than this is not effective in time.
 const EFFECTIVE_WITHIN: Duration = Duration::from_secs(1);
@@ -96,5 +96,35 @@ async fn a_backlog_delays_no_pause_and_a_paused_lane_stands_still() {
     for worker in workers {
         worker.stops_in_good_order().await;
     }
+    db.verified().await;
+}
+
+/// The ledger of the only worker waits for a lock that somebody else holds; the pause does not.
+#[tokio::test]
+async fn a_batch_that_takes_long_delays_no_pause() {
+    let db = Db::new().await;
+    db.operators().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.trade(seller, buyer, "btc", "0.5").await;
+    let url = db.url("holdfast_worker").await;
+    let variables = [("DATABASE_URL_WORKER", url.as_str()), ("HOLDFAST_VERIFY_EVERY", "0")];
+    let worker = Background::start("worker --without-webhooks", &variables);
+    let mut held = db.owner.begin().await.unwrap();
+    sqlx::query!("select id from trade where id = $1 for update", trade).fetch_one(&mut *held).await.unwrap();
+    let marked = db.ask(mark_paid(trade, buyer)).await;
+    until("the ledger waits for the trade", async || {
+        let waiting = sqlx::query_scalar!(
+            r#"select count(*) as "n!" from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"#
+        );
+        waiting.fetch_one(&db.owner).await.unwrap() == 1
+    })
+    .await;
+    let paused = db.ask_as(SUBMITTER, pause(PauseScope::Kind, "release")).await;
+    until("the pause settles", async || db.outcome(paused).await == "settled").await;
+    assert_eq!(db.outcome(marked).await, "queued", "the batch is still in hand");
+    held.rollback().await.unwrap();
+    until("the batch settles", async || db.outcome(marked).await == "settled").await;
+    worker.stops_in_good_order().await;
     db.verified().await;
 }
