@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-use jobs::{Kind, PrincipalId, Verify};
+use jobs::{Kind, Pause, PauseScope, PrincipalId, Verify};
 use outbox::{Ask, Ended, Leased, Parked, Postponed, payload_hash};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 use crate::tables::corrupt;
-use crate::verify::{Verification, verify};
+use crate::verify::{ASSETS_BALANCE, Verification, verify};
 
 /// How long a verification may take before another worker begins it anew.
 const LEASE: Duration = Duration::from_mins(10);
@@ -65,7 +65,8 @@ pub async fn give_back_verification(pool: &PgPool, leased: Leased, stopping: boo
     outbox::postpone(&mut *pool.acquire().await?, &[postponed]).await
 }
 
-/// Runs the checks in a snapshot of their own and records what they found, unless the lease has
+/// Runs the checks in a snapshot of their own and records what they found, and has those assets paused
+/// that do not add up, unless the lease has
 /// passed to somebody else meanwhile: then nothing is recorded and the answer is `None`.
 ///
 /// # Errors
@@ -117,5 +118,33 @@ async fn record(db: &mut PgConnection, leased: Leased, found: &Verification, too
         result: Some(result),
         attempts: leased.attempt,
     };
-    outbox::complete(db, &[ended]).await
+    outbox::complete(&mut *db, &[ended]).await?;
+    let pauses = pauses_for(leased, found).map_err(|error| corrupt(error.to_string()))?;
+    outbox::enqueue(db, &pauses).await.map(|_| ())
+}
+
+/// What a failed verification asks for: that every asset stands still of which a check says by
+/// name that its books do not add up. Most checks name an account or a job, and leave it to the
+/// operators what to pause.
+fn pauses_for(leased: Leased, found: &Verification) -> Result<Vec<Ask>, serde_json::Error> {
+    let unbalanced = found.failed().filter(|check| check.name == ASSETS_BALANCE);
+    let assets = unbalanced.flat_map(|check| &check.rows).filter_map(|row| row.split_once(':'));
+    assets
+        .map(|(asset, _)| {
+            let reason = format!("verify job {} found that its balances do not sum to zero", leased.job_id);
+            let pause = Pause { scope: PauseScope::Asset, name: asset.to_owned(), paused: true, reason };
+            let (submitter, payload) = (PrincipalId::HOLDFAST.0, serde_json::to_string(&pause)?);
+            Ok(Ask {
+                submitter,
+                kind: Pause::NAME,
+                key: format!("verify {}: {asset}", leased.job_id),
+                payload_hash: payload_hash(&[&submitter.to_be_bytes(), Pause::NAME.as_bytes(), payload.as_bytes()]),
+                payload,
+                lane: Pause::LANE.as_str(),
+                subject: None,
+                caused_by: Some(leased.job_id),
+                trace_parent: None,
+            })
+        })
+        .collect()
 }

@@ -108,6 +108,9 @@ macro_rules! check {
 }
 use check;
 
+/// The check whose rows begin with the code of an asset and a colon.
+pub(crate) const ASSETS_BALANCE: &str = "posted-sums-to-zero";
+
 /// Runs every check in one snapshot. Reads only; any role that may read may run it.
 ///
 /// It takes a while where there is much to read, and holds one snapshot open as long.

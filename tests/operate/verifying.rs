@@ -91,3 +91,31 @@ async fn a_verification_that_never_ends_is_parked_and_a_paused_lane_verifies_not
     assert_eq!(db.outcome(job).await, "parked attempts");
     db.verified().await;
 }
+
+/// An asset that does not add up stands still until an operator lets it go on; the others do not.
+#[tokio::test]
+async fn an_asset_whose_balances_do_not_sum_to_zero_is_paused() {
+    let db = Db::new().await;
+    db.operators().await;
+    let [ann] = db.people().await;
+    for asset in ["btc", "eth"] {
+        db.fund(ann, asset, "0.5").await;
+    }
+    let mend = "set session_replication_role = replica; update entry set posted = posted - 1 where account_id =
+        (select id from account where owner <> 0 and asset = 1)";
+    db.sql(&mend.replace("- 1", "+ 1")).await;
+    for round in 1..=2 {
+        let job = db.ask_as(SUBMITTER, AnyJob::Verify(Verify {})).await;
+        let leased = lease_verification(&db.worker).await.unwrap().unwrap();
+        assert!(!settle_verification(&db.worker, leased).await.unwrap().unwrap().is_clean());
+        assert_eq!(db.operate().await.settled, 1, "one pause is asked for, however often it is found");
+        let paused = sqlx::query!("select scope, name, principal_id from pause").fetch_all(&db.owner).await.unwrap();
+        let paused: Vec<String> =
+            paused.into_iter().map(|row| format!("{} {} by {}", row.scope, row.name, row.principal_id)).collect();
+        assert_eq!(paused, ["asset btc by 1"], "round {round}, job {job}");
+    }
+    db.sql(mend).await;
+    db.ask_as(SUBMITTER, crate::harness::resume(PauseScope::Asset, "btc")).await;
+    assert_eq!(db.operate().await.settled, 1);
+    db.verified().await;
+}
