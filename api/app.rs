@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
 use jobs::Lane;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
@@ -13,23 +12,18 @@ use tokio::time::timeout;
 
 use crate::asset_registry::AssetRegistry;
 use crate::auth::KnownKeys;
-use crate::batch::post_batch;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
-use crate::health::{Readiness, livez, readyz};
-use crate::integrity::{get_integrity, post_integrity};
-use crate::job::get_job;
-use crate::jobs_list::get_jobs;
+use crate::health::Readiness;
+use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
-use crate::parked::{post_cancel, post_retry};
-use crate::pauses::{get_pauses, post_pause};
+use crate::queue_gauges::QueueGauges;
+use crate::rate::Rates;
 use crate::recorder::{Recorder, recorder};
+use crate::routes::endpoints;
 use crate::stop::{Stop, StopSwitch, stop};
-use crate::trade::{get_trade, post_mark_paid, post_refund, post_release, post_trade};
-use crate::transactions::get_transactions;
-use crate::user::{get_balances, post_user};
-use crate::webhook::{Refused, post_nowpayments};
+use crate::webhook::Refused;
 
 /// How long the tasks behind the router may take to commit what has come.
 const TASKS_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +34,9 @@ pub enum Error {
     /// The registry of assets could not be read; nothing can be checked without it.
     #[error("the registry of assets could not be read")]
     Assets(#[source] sqlx::Error),
+    /// The metrics cannot be set up: a fault of this version.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
     /// A task that every request depends on ended. The process must end, to be started again.
     #[error("a task that records jobs or watches outcomes has ended")]
     TaskEnded,
@@ -57,9 +54,12 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) outcomes: Outcomes,
     pub(crate) nudges: Nudges,
+    pub(crate) rates: Rates,
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue_gauges: QueueGauges,
     pub(crate) body_within: Duration,
     /// True once the process is stopping.
     pub(crate) stop: Stop,
@@ -89,13 +89,15 @@ pub struct Background {
 /// The router and the tasks behind it; testable without a socket.
 ///
 /// # Errors
-/// [`Error::Assets`]: the database does not answer as it should.
+/// [`Error::Assets`]: the database does not answer as it should; [`Error::Metrics`].
 pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     let Config { pool, ipn_secrets, limits } = config;
     let assets = AssetRegistry::load(pool.clone()).await.map_err(Error::Assets)?;
+    let metrics = Metrics::new()?;
     let nudges = Nudges::new();
     let outcomes = Outcomes::new(limits.waiters_max);
-    let (recorder, writer) = recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max);
+    let (recorder, writer) =
+        recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -111,9 +113,12 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         recorder,
         outcomes,
         nudges,
+        rates: Rates::new(limits.rate, limits.visitor_rate),
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),
+        metrics,
+        queue_gauges: QueueGauges::default(),
         body_within: limits.body_within,
         stop: waiting,
     }));
@@ -122,27 +127,9 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 }
 
 fn router(api: Api) -> Router {
-    let routes = Router::new()
-        .route("/v1/jobs:batch", post(post_batch))
-        .route("/v1/jobs", get(get_jobs))
-        .route("/v1/jobs/{id}", get(get_job))
-        .route("/v1/jobs/{id}/retry", post(post_retry))
-        .route("/v1/jobs/{id}/cancel", post(post_cancel))
-        .route("/v1/pauses", get(get_pauses).post(post_pause))
-        .route("/v1/integrity", get(get_integrity).post(post_integrity))
-        .route("/v1/users", post(post_user))
-        .route("/v1/users/{id}/balances", get(get_balances))
-        .route("/v1/users/{id}/transactions", get(get_transactions))
-        .route("/v1/trades", post(post_trade))
-        .route("/v1/trades/{id}", get(get_trade))
-        .route("/v1/trades/{id}/mark-paid", post(post_mark_paid))
-        .route("/v1/trades/{id}/release", post(post_release))
-        .route("/v1/trades/{id}/refund", post(post_refund))
-        .route("/webhooks/nowpayments", post(post_nowpayments))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .with_state(api);
-    guarded(routes)
+    let metrics = api.metrics.clone();
+    let (routes, _described) = endpoints().split_for_parts();
+    guarded(routes.with_state(api), metrics)
 }
 
 impl Background {

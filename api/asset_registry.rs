@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobs::{AssetTerms, Assets};
+use jobs::{AssetTerms, Assets, WithdrawTerms};
 use ledger::{Amount, Asset, AssetId, BasisPoints};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
@@ -45,7 +45,9 @@ impl AssetRegistry {
 async fn read(pool: &PgPool) -> Result<Assets, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        select id, code, scale, credit_max::text as "credit_max!", maker_bps, taker_bps
+        select id, code, scale, credit_max::text as "credit_max!", maker_bps, taker_bps, rail, network, withdraw_scale,
+            withdraw_min::text as "withdraw_min!", withdraw_fee::text as "withdraw_fee!",
+            network_fee_max::text as "network_fee_max!", two_approvals_above::text as "two_approvals_above!"
         from asset order by id
         "#
     )
@@ -55,12 +57,25 @@ async fn read(pool: &PgPool) -> Result<Assets, sqlx::Error> {
         let terms = || {
             Some(AssetTerms {
                 asset: Asset { id: AssetId::new(row.id), code: row.code, scale: u8::try_from(row.scale).ok()? },
-                credit_max: Amount::from_minor(row.credit_max.parse().ok()?).ok()?,
+                credit_max: amount(&row.credit_max)?,
                 maker_rate: BasisPoints::new(u16::try_from(row.maker_bps).ok()?)?,
                 taker_rate: BasisPoints::new(u16::try_from(row.taker_bps).ok()?)?,
+                withdraw: WithdrawTerms {
+                    rail: row.rail,
+                    network: row.network,
+                    scale: u8::try_from(row.withdraw_scale).ok()?,
+                    min: amount(&row.withdraw_min)?,
+                    fee: amount(&row.withdraw_fee)?,
+                    network_fee_max: amount(&row.network_fee_max)?,
+                    two_approvals_above: amount(&row.two_approvals_above)?,
+                },
             })
         };
         terms().ok_or_else(|| sqlx::Error::Decode(format!("asset {} is out of range", row.id).into()))
     });
     terms.collect::<Result<Vec<_>, _>>().map(Assets::new)
+}
+
+fn amount(text: &str) -> Option<Amount> {
+    Amount::from_minor(text.parse().ok()?).ok()
 }

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -12,13 +12,14 @@ use tokio::time::Instant;
 
 use crate::app::Api;
 use crate::key::key_hash;
+use crate::peer::Peer;
 use crate::problem::Problem;
 
 /// How long a key that was found good is not looked up again. A revocation takes effect within
 /// this time, in every process.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// Keys that were found good a moment ago. Only good ones, so there are never more than exist.
+/// Keys that were found good, and when. Only good ones, so there are never more than exist.
 #[derive(Debug, Default)]
 pub(crate) struct KnownKeys(Mutex<HashMap<[u8; 32], (Key, Instant)>>);
 
@@ -43,18 +44,30 @@ pub(crate) struct Reader;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operator(pub(crate) PrincipalId);
 
+/// Anybody, who asks for what needs no key, at the rate that their address has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor;
+
 /// Why a caller is turned away.
 #[derive(Debug)]
 pub(crate) enum TurnedAway {
-    Unknown,
+    NotLetIn(NotGood),
     Failed(Problem),
+}
+
+/// Why a secret opens nothing. That a key has ended is told only to who has its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotGood {
+    Unknown,
+    Expired,
+    Revoked,
 }
 
 impl FromRequestParts<Api> for Submitter {
     type Rejection = TurnedAway;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, &parts.headers).await?;
+        let key = key_of(api, parts).await?;
         if key.may_submit { Ok(Self(key.principal)) } else { Err(TurnedAway::lacks("submit")) }
     }
 }
@@ -63,7 +76,7 @@ impl FromRequestParts<Api> for Reader {
     type Rejection = TurnedAway;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, &parts.headers).await?;
+        let key = key_of(api, parts).await?;
         if key.may_read { Ok(Self) } else { Err(TurnedAway::lacks("read")) }
     }
 }
@@ -72,8 +85,16 @@ impl FromRequestParts<Api> for Operator {
     type Rejection = TurnedAway;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, &parts.headers).await?;
+        let key = key_of(api, parts).await?;
         if key.may_operate { Ok(Self(key.principal)) } else { Err(TurnedAway::lacks("operate")) }
+    }
+}
+
+impl FromRequestParts<Api> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        api.rates.visitor(Peer::of(&parts.extensions)).map(|()| Self)
     }
 }
 
@@ -92,36 +113,60 @@ impl IntoResponse for TurnedAway {
     fn into_response(self) -> Response {
         match self {
             Self::Failed(problem) => problem.into_response(),
-            Self::Unknown => {
-                let problem = Problem::new(
-                    StatusCode::UNAUTHORIZED,
-                    "unauthenticated",
-                    "No valid key",
-                    "Send Authorization: Bearer and a key that is neither expired nor revoked",
-                );
-                let mut response = problem.into_response();
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                response
+            Self::NotLetIn(why) => {
+                let (code, title, detail) = match why {
+                    NotGood::Unknown => (
+                        "unauthenticated",
+                        "No valid key",
+                        "Send Authorization: Bearer and a key that Holdfast gave out",
+                    ),
+                    NotGood::Expired => ("key_expired", "The key has expired", "Ask the operator for a new key"),
+                    NotGood::Revoked => ("key_revoked", "The key was revoked", "Ask the operator for a new key"),
+                };
+                Problem::new(StatusCode::UNAUTHORIZED, code, title, detail)
+                    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+                    .into_response()
             }
         }
     }
 }
 
-async fn key_of(api: &Api, headers: &HeaderMap) -> Result<Key, TurnedAway> {
-    let secret = bearer(headers).ok_or(TurnedAway::Unknown)?;
+/// The key of a request, which has had its share of what the key's principal may ask for. Who has
+/// no good key has a share by address, so that guessing cannot keep the database busy.
+async fn key_of(api: &Api, parts: &Parts) -> Result<Key, TurnedAway> {
+    let peer = Peer::of(&parts.extensions);
+    let Some(secret) = bearer(&parts.headers) else {
+        api.rates.visitor(peer).map_err(TurnedAway::Failed)?;
+        return Err(TurnedAway::NotLetIn(NotGood::Unknown));
+    };
     let hash = key_hash(secret);
-    if let Some(key) = api.keys.get(&hash) {
-        return Ok(key);
-    }
+    let known = api.keys.get(&hash);
+    let key = match known {
+        Some((key, since)) if since.elapsed() < TRUSTED_FOR => key,
+        Some(_) | None => {
+            if known.is_none() {
+                api.rates.visitor(peer).map_err(TurnedAway::Failed)?;
+            }
+            look_up_again(api, hash).await?
+        }
+    };
+    api.rates.principal(key.principal, 1).map_err(TurnedAway::Failed)?;
+    Ok(key.logged())
+}
+
+async fn look_up_again(api: &Api, hash: [u8; 32]) -> Result<Key, TurnedAway> {
     // Taken before the look-up: the answer is as old as the question.
     let asked = Instant::now();
-    match look_up(&api.pool, &hash).await {
-        Ok(Some(key)) => {
+    let found = look_up(&api.pool, &hash).await.map_err(|error| TurnedAway::Failed(Problem::database(&error)))?;
+    match found {
+        Ok(key) => {
             api.keys.put(hash, key, asked);
             Ok(key)
         }
-        Ok(None) => Err(TurnedAway::Unknown),
-        Err(error) => Err(TurnedAway::Failed(Problem::database(&error))),
+        Err(why) => {
+            api.keys.forget(&hash);
+            Err(TurnedAway::NotLetIn(why))
+        }
     }
 }
 
@@ -136,20 +181,32 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty()).then_some(secret)
 }
 
-async fn look_up(pool: &PgPool, hash: &[u8; 32]) -> Result<Option<Key>, sqlx::Error> {
+async fn look_up(pool: &PgPool, hash: &[u8; 32]) -> Result<Result<Key, NotGood>, sqlx::Error> {
     let row = sqlx::query!(
-        "
-        select principal_id, scopes from api_key
-        where secret_hash = $1 and revoked_at is null and (expires_at is null or expires_at > (select clock()))
-        ",
+        r#"
+        select principal_id, scopes, revoked_at is not null as "revoked!",
+            coalesce(expires_at <= (select clock()), false) as "expired!"
+        from api_key where secret_hash = $1
+        "#,
         hash.as_slice(),
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Key::new(PrincipalId(row.principal_id), &row.scopes)))
+    Ok(match row {
+        None => Err(NotGood::Unknown),
+        Some(row) if row.revoked => Err(NotGood::Revoked),
+        Some(row) if row.expired => Err(NotGood::Expired),
+        Some(row) => Ok(Key::new(PrincipalId(row.principal_id), &row.scopes)),
+    })
 }
 
 impl Key {
+    /// Every line of the request's log says from here on who asks.
+    fn logged(self) -> Self {
+        tracing::Span::current().record("principal", self.principal.0);
+        self
+    }
+
     /// `admin` implies every scope, `operate` implies `read`.
     fn new(principal: PrincipalId, scopes: &[String]) -> Self {
         let has = |any: &[&str]| scopes.iter().any(|scope| any.contains(&scope.as_str()));
@@ -163,15 +220,21 @@ impl Key {
 }
 
 impl KnownKeys {
-    fn get(&self, hash: &[u8; 32]) -> Option<Key> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(hash).filter(|(_, since)| since.elapsed() < TRUSTED_FOR).map(|(key, _)| *key)
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Key, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key as it was last looked up, and when.
+    fn get(&self, hash: &[u8; 32]) -> Option<(Key, Instant)> {
+        self.known().get(hash).copied()
     }
 
     fn put(&self, hash: [u8; 32], key: Key, since: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (_, since)| since.elapsed() < TRUSTED_FOR);
-        known.insert(hash, (key, since));
+        self.known().insert(hash, (key, since));
+    }
+
+    fn forget(&self, hash: &[u8; 32]) {
+        self.known().remove(hash);
     }
 }
 

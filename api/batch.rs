@@ -4,30 +4,34 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, kind_info};
+use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, kind_info};
 use outbox::{Ask, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use crate::answers::Batched;
 use crate::app::Api;
 use crate::auth::Submitter;
 use crate::body::{BATCH_BYTES_MAX, read_json};
 use crate::headers::{is_key, malformed_key, trace_parent};
 use crate::job::trade_of;
+use crate::params::AskingMany;
 use crate::problem::{Problem, ProblemDocument};
 use crate::recorder::Written;
 use crate::request_id::RequestId;
 use crate::shape;
 use crate::submit::{ask, failure};
+use crate::texts::{Id, KeyText};
 use crate::trade;
 
 /// How many jobs one request may ask for.
-const JOBS_MAX: usize = 1_000;
+pub(crate) const JOBS_MAX: usize = 1_000;
 
-/// The body: each job is read by itself, so that a bad one does not fail the others.
+/// The body, which [`crate::batch_items`] describes: each job is read by itself, so that a bad one does not fail the others.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     #[serde(borrow)]
     jobs: Vec<&'a RawValue>,
 }
@@ -42,25 +46,31 @@ struct Item<'a> {
 }
 
 /// The answers, in the order of the jobs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchAnswer)]
 pub(crate) struct BatchDocument {
     jobs: Vec<Answer>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchItemAnswer)]
 struct Answer {
     /// As it was sent; null where none could be read.
+    #[schema(value_type = Option<KeyText>)]
     key: Option<String>,
     status: Status,
     /// The job that the key names.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Id)]
     job_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ProblemDocument)]
     error: Option<ProblemDocument>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = BatchItemStatus)]
 enum Status {
     New,
     Replay,
@@ -74,7 +84,23 @@ struct Read {
     job: Result<(AnyJob, Ask), Problem>,
 }
 
-/// `POST /v1/jobs:batch`: 1 to 1000 jobs of client kinds, each under its own key, in one commit.
+/// Ask for many jobs at once
+///
+/// 1 to 1000 jobs, each under its own key, in one commit. Each is answered by itself: one that is
+/// not valid does not keep the others from being recorded.
+#[utoipa::path(
+    post, path = "/v1/jobs:batch", tag = "jobs", security(("key" = ["submit"])),
+    params(AskingMany), request_body = Batch<'_>,
+    responses(
+        (status = 202, description = "The answers, in the order of the jobs", body = BatchDocument, example = json!({
+            "jobs": [
+                { "key": "ann", "status": "new", "job_id": "1" },
+                { "key": "ben", "status": "new", "job_id": "2" },
+            ],
+        })),
+        Batched,
+    ),
+)]
 pub(crate) async fn post_batch(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
@@ -88,6 +114,8 @@ pub(crate) async fn post_batch(
         let detail = format!("A batch has 1 to {JOBS_MAX} jobs, this one has {}", batch.jobs.len());
         return Err(Problem::invalid("batch_size", detail).field("jobs"));
     }
+    // The request itself has been counted as one.
+    api.rates.principal(submitter, batch.jobs.len().saturating_sub(1))?;
     let assets = api.assets.current().await;
     let trace = trace_parent(&headers);
     let mut items: Vec<Read> = batch.jobs.iter().map(|raw| read(raw, submitter, trace.as_ref(), &assets)).collect();
@@ -143,11 +171,16 @@ fn job(item: &Item<'_>) -> Result<AnyJob, Problem> {
         // Which internal kinds there are is nobody's business.
         Some(_) | None => return Err(Problem::invalid("kind_unknown", "No such kind of job").field("kind")),
     }
-    shape::read(item.payload.get(), |text| match AnyJob::read(&item.kind, text) {
+    let job = shape::read(item.payload.get(), |text| match AnyJob::read(&item.kind, text) {
         Ok(job) => Ok(job),
         Err(BadPayload::Shape(error)) => Err(error),
         Err(BadPayload::UnknownKind(kind)) => Err(serde::de::Error::custom(format!("no kind {kind:?}"))),
-    })
+    })?;
+    match job.scope() {
+        Scope::Submit => Ok(job),
+        // A key that may submit must not decide by way of a batch.
+        Scope::Operate => Err(Problem::invalid("kind_single", "Decisions are made one at a time").field("kind")),
+    }
 }
 
 /// What the single requests are answered with 404.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
+use crate::rate::Rate;
+
 /// What the HTTP side needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,8 +24,8 @@ impl Config {
     }
 }
 
-/// How much is taken on at once, and for how long. What is over a limit is refused with 503 and
-/// `Retry-After`, never queued without bound.
+/// How much is taken on at once, and for how long. What is over a limit is refused with 503, or
+/// 429 where it is one principal's, and `Retry-After`; nothing is queued without bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Jobs that may wait to be committed. 20 000: about a second's worth.
@@ -32,6 +34,13 @@ pub struct Limits {
     pub waiters_max: usize,
     /// Open connections; further ones wait to be accepted. 4 096.
     pub connections_max: usize,
+    /// Jobs that one principal may ask of this process; a request that asks for none counts as one.
+    /// 50 000 a second, 100 000 at once.
+    pub rate: Rate,
+    /// Requests without a good key that one address may make. 100 a second, 1 000 at once.
+    pub visitor_rate: Rate,
+    /// How long the head of a request may take to arrive, and a connection may be idle. 30 s.
+    pub head_within: Duration,
     /// How long a request's body may take to arrive. 10 s.
     pub body_within: Duration,
     /// How long a stopping server waits for the requests that are in flight. 20 s.
@@ -44,6 +53,9 @@ impl Default for Limits {
             queue_jobs_max: 20_000,
             waiters_max: 10_000,
             connections_max: 4_096,
+            rate: Rate::new(50_000, 100_000),
+            visitor_rate: Rate::new(100, 1_000),
+            head_within: Duration::from_secs(30),
             body_within: Duration::from_secs(10),
             grace: Duration::from_secs(20),
         }

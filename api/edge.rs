@@ -3,45 +3,94 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
+use tracing::field::Empty;
 
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::traces::RequestSpan;
 
 /// The longest that a request may take: a slow body, the longest wait and room for the database.
 const REQUEST_WITHIN: Duration = Duration::from_secs(45);
 
-/// Puts the edge around routes: every request gets an id and is logged once, and whatever goes
-/// wrong, a panic too, leaves as a problem document.
-pub(crate) fn guarded(routes: Router) -> Router {
-    routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(edge))
+/// The longest address of a request, in bytes.
+const URI_BYTES_MAX: usize = 8 * 1024;
+/// The most header lines of a request.
+const HEADERS_MAX: usize = 64;
+/// The longest that the header lines of a request may be together, in bytes.
+const HEADERS_BYTES_MAX: usize = 16 * 1024;
+
+/// What answers have, whoever asked for what. They are data: nothing in them is to be run, framed
+/// or guessed at, and nothing of them kept. `Strict-Transport-Security` is for the proxy that ends
+/// TLS: Holdfast does not know by which names it is reached.
+const EVERY_ANSWER: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Puts the edge around routes: every request gets an id, is logged once, counted and traced, and
+/// whatever goes wrong, a panic too, leaves as a problem document.
+pub(crate) fn guarded(routes: Router, metrics: Metrics) -> Router {
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(metrics, edge))
 }
 
-async fn edge(mut request: Request, next: Next) -> Response {
+async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
     // The pattern and not the path, which is the client's to choose.
-    let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
-    let span = tracing::info_span!("request", request_id = %id, %method, path);
-    async move {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("-", MatchedPath::as_str);
+    let trace = RequestSpan::begin(&method, route, &id, request.headers_mut());
+    let trace_id = trace.trace_id();
+    let span = tracing::info_span!("request", request_id = %id, %method, route, principal = Empty, trace_id);
+    async {
         let began = Instant::now();
-        let response = match timeout(REQUEST_WITHIN, next.run(request)).await {
-            Ok(response) => response,
-            Err(_elapsed) => Problem::unavailable("timeout", "The request took too long; try again").into_response(),
+        let response = match too_long(request.uri(), request.headers()) {
+            Some(problem) => problem.into_response(),
+            None => match timeout(REQUEST_WITHIN, next.run(request)).await {
+                Ok(response) => response,
+                Err(_elapsed) => {
+                    Problem::unavailable("timeout", "The request took too long; try again").into_response()
+                }
+            },
         };
         let response = finish(response, &id);
-        log(&response, began);
+        let took = began.elapsed();
+        metrics.count_request(route, &method, response.status(), took);
+        log(&response, took);
+        trace.end(response.status());
         response
     }
     .instrument(span)
     .await
+}
+
+/// Refuses what no client of ours sends. The connection has limits of its own, twice as wide, and
+/// answers with a bare status and closes where even those are exceeded.
+fn too_long(uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
+    let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
+    if uri_bytes > URI_BYTES_MAX {
+        let detail = format!("The address may have at most {URI_BYTES_MAX} bytes");
+        return Some(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", "The address is too long", detail));
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum();
+    if headers.len() > HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+        let detail = format!("There may be at most {HEADERS_MAX} header lines, of {HEADERS_BYTES_MAX} bytes together");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Some(Problem::new(status, "headers_too_large", "The headers are too large", detail));
+    }
+    None
 }
 
 /// A panic is a fault of ours, and the client hears of it as of any other.
@@ -69,22 +118,29 @@ fn finish(mut response: Response, id: &RequestId) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header());
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in EVERY_ANSWER {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // A page says itself what it is made of.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(DATA_POLICY));
     response
 }
 
-fn log(response: &Response, began: Instant) {
+/// One line for each request, and another where it was the server that failed.
+fn log(response: &Response, took: Duration) {
     let status = response.status().as_u16();
-    let latency_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let problem = response.extensions().get::<Problem>();
     let code = problem.map(Problem::code);
     let cause = problem.and_then(Problem::log_cause);
-    if response.status().is_server_error() {
-        tracing::error!(status, latency_us, code, cause, "answered");
+    let cause = if response.status().is_server_error() {
+        tracing::error!(status, code, cause, "failed");
+        None
     } else {
-        tracing::info!(status, latency_us, code, cause, "answered");
-    }
+        cause
+    };
+    // The fraction tells a read of the cache from one of the database.
+    let ms = took.saturating_mul(1_000).as_secs_f64();
+    tracing::info!(target: "holdfast::http", status, ms, code, cause, "answered");
 }
 
 #[cfg(test)]
@@ -100,6 +156,7 @@ mod tests {
     use serde_json::Value;
 
     use super::guarded;
+    use crate::metrics::Metrics;
 
     async fn answer(method: &str, path: &str) -> (StatusCode, Value) {
         let routes = Router::new()
@@ -107,11 +164,14 @@ mod tests {
             .route("/bare", get(async || (StatusCode::BAD_REQUEST, "plain text")))
             .route("/good", get(async || "{}"));
         let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1");
-        let response = TowerToHyperService::new(guarded(routes)).call(request.body(Body::empty()).unwrap()).await;
+        let response = TowerToHyperService::new(guarded(routes, Metrics::new().unwrap()))
+            .call(request.body(Body::empty()).unwrap())
+            .await;
         let (head, body) = response.unwrap().into_parts();
         assert_eq!(head.headers["x-request-id"], "r-1");
         assert_eq!(head.headers["x-content-type-options"], "nosniff");
         assert_eq!(head.headers["cache-control"], "no-store");
+        assert_eq!(head.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
         if !head.status.is_success() {
             assert_eq!(head.headers["content-type"], "application/problem+json");
         }

@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use outbox::{Role, SCHEMA_VERSION, StartError, refuse_unsafe_server};
-use serde_json::json;
+use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
+use crate::answers::NotReady;
 use crate::app::Api;
 use crate::problem::Problem;
 
@@ -22,13 +24,29 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct Readiness(Mutex<Option<(Instant, Option<String>)>>);
 
-/// `GET /livez`: the process is up.
-pub(crate) async fn livez() -> Json<serde_json::Value> {
-    Json(json!({ "status": "live" }))
+/// A word that says all.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    pub(crate) status: &'static str,
 }
 
-/// `GET /readyz`: the database answers, its schema is one that this binary runs against, and the
-/// login has the rights of the API and no more.
+/// Whether the process is up
+#[utoipa::path(
+    get, path = "/livez", tag = "server",
+    responses((status = 200, description = "It is", body = Status, example = json!({ "status": "live" }))),
+)]
+pub(crate) async fn livez() -> Json<Status> {
+    Json(Status { status: "live" })
+}
+
+/// Whether the server can do its work
+///
+/// The database answers, its schema is one that this binary runs against, and the login has the
+/// rights of the API and no more.
+#[utoipa::path(
+    get, path = "/readyz", tag = "server",
+    responses((status = 200, description = "It can", body = Status, example = json!({ "status": "ready" })), NotReady),
+)]
 pub(crate) async fn readyz(State(api): State<Api>) -> Response {
     let mut last = api.readiness.0.lock().await;
     let why_not = match &*last {
@@ -42,7 +60,7 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Response {
     };
     drop(last);
     match why_not {
-        None => (StatusCode::OK, Json(json!({ "status": "ready" }))).into_response(),
+        None => (StatusCode::OK, Json(Status { status: "ready" })).into_response(),
         Some(why) => Problem::unavailable("not_ready", "The server cannot do its work now; its logs say why")
             .cause(&why)
             .into_response(),

@@ -6,28 +6,34 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use jobs::AnyJob;
+use jobs::{AnyJob, Verify};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use crate::answers::Submitted;
 use crate::app::Api;
 use crate::auth::{Operator, Reader};
 use crate::body::{BODY_BYTES_MAX, read_json};
 use crate::headers::idempotency_key;
+use crate::params::Asking;
 use crate::problem::Problem;
 use crate::shape;
 use crate::submit::submit;
+use crate::texts::Id;
 
 /// The last verification, or that there was none.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Integrity)]
 pub(crate) struct IntegrityDocument {
     /// `clean`, `failed`, or `never_run`: then nothing is known, which is not the same as clean.
     state: IntegrityState,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = VerificationDocument)]
     last: Option<VerificationDocument>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum IntegrityState {
     Clean,
@@ -36,8 +42,10 @@ enum IntegrityState {
 }
 
 /// What the checks found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Verification)]
 struct VerificationDocument {
+    #[schema(value_type = Id)]
     job_id: String,
     /// The moment whose books were checked.
     at: DateTime<Utc>,
@@ -47,10 +55,18 @@ struct VerificationDocument {
     /// How many checks ran.
     checks: i32,
     /// Those that found something: name, what it proves, how many rows, and the first of them.
+    #[schema(value_type = Vec<Value>)]
     failed: Value,
 }
 
-/// `GET /v1/integrity`.
+/// What the integrity checks found
+///
+/// The last time that they ran as a job, and how long ago that was.
+#[utoipa::path(
+    get, path = "/v1/integrity", tag = "operating", security(("key" = ["read"])),
+    responses((status = 200, description = "The last verification, or that there was none", body = IntegrityDocument,
+        example = json!({ "state": "never_run" }))),
+)]
 pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<Json<IntegrityDocument>, Problem> {
     let last = sqlx::query!(
         r#"
@@ -78,7 +94,13 @@ pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<J
     Ok(Json(IntegrityDocument { state, last }))
 }
 
-/// `POST /v1/integrity`: asks for the checks. The body is an empty object.
+/// Run the integrity checks
+///
+/// They read everything and take a while; what they found is at `GET /v1/integrity`.
+#[utoipa::path(
+    post, path = "/v1/integrity", tag = "operating", security(("key" = ["operate"])), params(Asking),
+    request_body(content = Verify, example = json!({})), responses(Submitted),
+)]
 pub(crate) async fn post_integrity(
     Operator(operator): Operator,
     State(api): State<Api>,
@@ -87,6 +109,6 @@ pub(crate) async fn post_integrity(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
     let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let verify = shape::read(&text, serde_json::from_str)?;
+    let verify: Verify = shape::read(&text, serde_json::from_str)?;
     submit(&api, operator, key, &headers, AnyJob::Verify(verify)).await
 }

@@ -5,36 +5,49 @@ use jobs::{AnyJob, Kind, LockEscrow, UserRegister};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
+use crate::answers::JobUnknown;
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::outcomes::Outcome;
 use crate::parked::ParkedDocument;
 use crate::problem::Problem;
+use crate::texts::{CodeText, Id, PathText};
 
 /// A job as a client sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(crate) struct JobDocument {
+    #[schema(value_type = Id)]
     id: String,
+    #[schema(pattern = "^[a-z][a-z-]*$")]
     kind: String,
     state: JobState,
     /// Why it was rejected, cancelled or parked: a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CodeText)]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     result: Option<Value>,
+    #[schema(minimum = 0)]
     attempts: i32,
     received_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = DateTime<Utc>)]
     finished_at: Option<DateTime<Utc>>,
     /// When it is to run next.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = DateTime<Utc>)]
     run_at: Option<DateTime<Utc>>,
     /// What it waits for, or why it did not work the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     last_error: Option<String>,
     /// What an operator should know of a parked job.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ParkedDocument)]
     parked: Option<ParkedDocument>,
     #[serde(flatten)]
     about: About,
@@ -42,7 +55,7 @@ pub(crate) struct JobDocument {
 }
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobState {
     Queued,
@@ -53,21 +66,27 @@ pub(crate) enum JobState {
 }
 
 /// The person or trade that a job is about; what it brings into being has its own id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[schema(value_type = Id)]
     user_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[schema(value_type = Id)]
     trade_id: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = JobLinks)]
 struct Links {
     #[serde(rename = "self")]
+    #[schema(value_type = PathText)]
     job: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PathText)]
     trade: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PathText)]
     balances: Option<String>,
 }
 
@@ -160,6 +179,9 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::TradeEvent(event) => Some(event.trade_id.0),
         AnyJob::Release(release) => Some(release.trade_id.0),
         AnyJob::Refund(refund) => Some(refund.trade_id.0),
+        AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
+        AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
+        AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
         AnyJob::UserRegister(_)
         | AnyJob::DepositCredit(_)
         | AnyJob::LockEscrow(_)
@@ -190,7 +212,14 @@ pub(crate) fn id_in_path<T: std::str::FromStr>(text: &str, code: &'static str) -
     text.parse().map_err(|_| Problem::not_found(code, "No such id"))
 }
 
-/// `GET /v1/jobs/{id}`. Every key that may read sees every job: one database serves one exchange.
+/// A job and what came of it
+///
+/// Every key that may read sees every job: one database serves one exchange.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", tag = "jobs", security(("key" = ["read"])),
+    params(("id" = Id, Path, description = "The job")),
+    responses((status = 200, description = "As it stands", body = JobDocument), JobUnknown),
+)]
 pub(crate) async fn get_job(
     _: Reader,
     State(api): State<Api>,

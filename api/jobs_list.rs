@@ -6,11 +6,14 @@ use axum::extract::{Query, State};
 use jobs::{JobRef, kind_info};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
+use utoipa::{IntoParams, ToSchema};
 
+use crate::answers::JobsQueryRefused;
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::job::{JobDocument, JobRow, JobState};
 use crate::problem::Problem;
+use crate::texts::Id;
 
 const LIMIT_DEFAULT: u16 = 50;
 const LIMIT_MAX: u16 = 200;
@@ -18,30 +21,45 @@ const LIMIT_MAX: u16 = 200;
 const LOOKED_AT_MAX: i64 = 5_000;
 
 /// What a client asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Only jobs in this state.
+    #[param(nullable = false)]
     state: Option<JobState>,
     /// Only jobs of this kind.
+    #[param(nullable = false)]
     kind: Option<String>,
     /// Only jobs about this trade or job, and the job of this id itself.
+    #[param(value_type = Option<Id>, nullable = false)]
     subject: Option<String>,
-    /// 1 to 200; 50 where it is left out.
+    /// How many at most; 50 unless said otherwise.
+    #[param(minimum = 1, maximum = 200, nullable = false)]
     limit: Option<u16>,
-    /// Where the last page ended.
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
     cursor: Option<String>,
 }
 
 /// One page, newest first. A page may have fewer jobs than the limit, even none, and yet not be
 /// the last: `next_cursor` is null on that one only.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Jobs)]
 pub(crate) struct JobsDocument {
     jobs: Vec<JobDocument>,
     next_cursor: Option<String>,
 }
 
-/// `GET /v1/jobs`.
+/// List jobs
+///
+/// Newest first. A page may have fewer jobs than the limit, even none, and yet not be the last:
+/// `next_cursor` is null on that one only.
+#[utoipa::path(
+    get, path = "/v1/jobs", tag = "operating", security(("key" = ["read"])), params(Wanted),
+    responses((status = 200, description = "One page", body = JobsDocument,
+        example = json!({ "jobs": [], "next_cursor": null })), JobsQueryRefused),
+)]
 pub(crate) async fn get_jobs(
     _: Reader,
     State(api): State<Api>,
@@ -56,19 +74,24 @@ pub(crate) async fn get_jobs(
     if wanted.kind.as_deref().is_some_and(|kind| kind_info(kind).is_none()) {
         return Err(Problem::invalid("kind_unknown", "No such kind of job").field("kind"));
     }
-    let subject = id_in_query(wanted.subject.as_deref(), "subject", "query_invalid", "subject is not an id")?;
-    let before = id_in_query(wanted.cursor.as_deref(), "cursor", "cursor_invalid", "The cursor is not one of a list")?;
-    let page = Page { state: wanted.state, kind: wanted.kind, subject, before: before.unwrap_or(i64::MAX), limit };
+    let subject = wanted.subject.as_deref().map(str::parse::<JobRef>).transpose();
+    let subject =
+        subject.map_err(|_| Problem::bad_request("query_invalid", "subject is not an id").field("subject"))?;
+    let before = wanted.cursor.as_deref().map(str::parse::<JobRef>).transpose();
+    let before =
+        before.map_err(|_| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
+    let page = Page {
+        state: wanted.state,
+        kind: wanted.kind,
+        subject: subject.map(|id| id.0),
+        before: before.map_or(i64::MAX, |id| id.0),
+        limit,
+    };
     let (rows, next) = page.read(&api.pool).await.map_err(|error| Problem::database(&error))?;
     Ok(Json(JobsDocument {
         jobs: rows.into_iter().map(JobDocument::from).collect(),
         next_cursor: next.map(|id| id.to_string()),
     }))
-}
-
-fn id_in_query(text: Option<&str>, field: &str, code: &'static str, detail: &str) -> Result<Option<i64>, Problem> {
-    let id = text.map(str::parse::<JobRef>).transpose();
-    id.map(|id| id.map(|id| id.0)).map_err(|_| Problem::bad_request(code, detail).field(field))
 }
 
 struct Page {

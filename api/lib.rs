@@ -9,10 +9,12 @@
 //! whatever else came meanwhile, and `outcomes` waits for what came of it if the client
 //! prefers to.
 
+mod answers;
 mod app;
 mod asset_registry;
 mod auth;
 mod batch;
+mod batch_items;
 mod body;
 mod config;
 mod cursor;
@@ -23,17 +25,28 @@ mod integrity;
 mod job;
 mod jobs_list;
 mod key;
+mod metrics;
 mod nudges;
+mod openapi;
 mod outcomes;
+mod page;
+mod page_text;
+mod params;
 mod parked;
 mod pauses;
+mod peer;
 mod problem;
+mod queue_gauges;
+mod rate;
 mod recorder;
 mod request_id;
+mod routes;
 mod serve;
 mod shape;
 mod stop;
 mod submit;
+mod texts;
+mod traces;
 mod trade;
 mod transactions;
 mod user;
@@ -43,4 +56,6 @@ mod within;
 pub use app::{Background, Error, app};
 pub use config::{Config, Limits};
 pub use key::{key_hash, new_key};
+pub use openapi::openapi;
+pub use rate::Rate;
 pub use serve::serve;

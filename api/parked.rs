@@ -7,18 +7,22 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Decision, JobRef, ParkedDecision, kind_info};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::answers::{JobUnknown, Submitted};
 use crate::app::Api;
 use crate::auth::Operator;
 use crate::body::{BODY_BYTES_MAX, read_json};
 use crate::headers::idempotency_key;
 use crate::job::{find, id_in_path};
+use crate::params::Asking;
 use crate::problem::Problem;
 use crate::shape;
 use crate::submit::submit;
 
 /// What an operator should know of a parked job.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Parked)]
 pub(crate) struct ParkedDocument {
     parked_at: DateTime<Utc>,
     /// What was seen.
@@ -75,13 +79,23 @@ fn explain(reason: &str) -> &'static str {
 }
 
 /// Why somebody decides.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Because {
+    /// For whoever looks later; kept for ever.
+    #[schema(pattern = "[^\\s\\x00]", min_length = 1, max_length = 500)]
     reason: String,
 }
 
-/// `POST /v1/jobs/{id}/retry`: a parked job goes back to the queue.
+/// Retry a parked job
+///
+/// It goes back to the queue; its attempts go on from where they stood.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/retry", tag = "operating", security(("key" = ["operate"])),
+    params(("id" = JobRef, Path, description = "The parked job"), Asking),
+    request_body(content = Because, example = json!({ "reason": "the disk was replaced" })),
+    responses(Submitted, JobUnknown),
+)]
 pub(crate) async fn post_retry(
     operator: Operator,
     State(api): State<Api>,
@@ -92,8 +106,17 @@ pub(crate) async fn post_retry(
     decide(&api, operator, &id, Decision::Retry, &headers, body).await
 }
 
-/// `POST /v1/jobs/{id}/cancel`: a parked job ends without effect; where it may move money, by the
-/// decisions of two principals.
+/// Cancel a parked job
+///
+/// It ends without effect. One that may move money takes two: the first decision is put on record
+/// and answered with the result `{"needs": "second_principal"}`; the same, asked by another
+/// principal within 24 hours, carries it out.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/cancel", tag = "operating", security(("key" = ["operate"])),
+    params(("id" = JobRef, Path, description = "The parked job"), Asking),
+    request_body(content = Because, example = json!({ "reason": "asked for by mistake" })),
+    responses(Submitted, JobUnknown),
+)]
 pub(crate) async fn post_cancel(
     operator: Operator,
     State(api): State<Api>,

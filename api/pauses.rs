@@ -6,23 +6,28 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use jobs::AnyJob;
+use jobs::{AnyJob, Pause};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
+use crate::answers::Submitted;
 use crate::app::Api;
 use crate::auth::{Operator, Reader};
 use crate::body::{BODY_BYTES_MAX, read_json};
 use crate::headers::idempotency_key;
+use crate::params::Asking;
 use crate::problem::Problem;
 use crate::shape;
 use crate::submit::submit;
+use crate::texts::Id;
 
 /// How many changes are told of, the newest first.
 const CHANGES_MAX: i64 = 50;
 
 /// What is paused now, and the newest changes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pauses)]
 pub(crate) struct PausesDocument {
     pauses: Vec<PauseDocument>,
     /// The newest 50, newest first.
@@ -30,7 +35,8 @@ pub(crate) struct PausesDocument {
 }
 
 /// One thing that is paused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseInForce)]
 struct PauseDocument {
     /// `lane`, `kind`, `asset` or `rail`.
     scope: String,
@@ -39,11 +45,13 @@ struct PauseDocument {
     since: DateTime<Utc>,
     /// The principal that paused it.
     by: String,
+    #[schema(value_type = Id)]
     job_id: String,
 }
 
 /// One pause or resumption.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseChange)]
 struct ChangeDocument {
     scope: String,
     name: String,
@@ -52,10 +60,22 @@ struct ChangeDocument {
     reason: String,
     at: DateTime<Utc>,
     by: String,
+    #[schema(value_type = Id)]
     job_id: String,
 }
 
-/// `POST /v1/pauses`: pauses something or lets it go on.
+/// Pause something, or let it go on
+///
+/// A lane, a kind of job, an asset or a rail. What is paused is put off, never refused; every
+/// worker notices within a second. The result says whether anything changed.
+#[utoipa::path(
+    post, path = "/v1/pauses", tag = "operating", security(("key" = ["operate"])), params(Asking),
+    request_body(
+        content = Pause,
+        example = json!({ "scope": "asset", "name": "btc", "paused": true, "reason": "the chain has stopped" }),
+    ),
+    responses(Submitted),
+)]
 pub(crate) async fn post_pause(
     Operator(operator): Operator,
     State(api): State<Api>,
@@ -68,7 +88,14 @@ pub(crate) async fn post_pause(
     submit(&api, operator, key, &headers, AnyJob::Pause(pause)).await
 }
 
-/// `GET /v1/pauses`.
+/// What is paused
+///
+/// And the newest changes, with who made them and why.
+#[utoipa::path(
+    get, path = "/v1/pauses", tag = "operating", security(("key" = ["read"])),
+    responses((status = 200, description = "What is paused now, and the newest changes", body = PausesDocument,
+        example = json!({ "pauses": [], "changes": [] }))),
+)]
 pub(crate) async fn get_pauses(_: Reader, State(api): State<Api>) -> Result<Json<PausesDocument>, Problem> {
     read(&api.pool).await.map(Json).map_err(|error| Problem::database(&error))
 }

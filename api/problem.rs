@@ -1,12 +1,14 @@
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use jobs::{Invalid, Reason};
 use outbox::Trouble;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::job::JobDocument;
 use crate::request_id::RequestId;
+use crate::texts::CodeText;
 
 /// An error as the client sees it: an RFC 9457 problem document.
 ///
@@ -22,7 +24,7 @@ struct Parts {
     title: &'static str,
     detail: String,
     field: Option<String>,
-    retry_after_s: Option<u32>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     job: Option<JobDocument>,
     /// For the log, never for the client.
     cause: Option<String>,
@@ -30,19 +32,28 @@ struct Parts {
 
 /// The document. `retryable` says whether the same request, sent again unchanged and under the
 /// same key, may succeed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct ProblemDocument {
     #[serde(rename = "type")]
+    #[schema(pattern = "^urn:holdfast:problem:[a-z0-9_]+$")]
     kind: String,
     title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     detail: String,
+    #[schema(value_type = CodeText)]
     code: &'static str,
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: String,
     retryable: bool,
+    /// The field that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     field: Option<String>,
+    /// The job that was waited for and refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = JobDocument)]
     job: Option<JobDocument>,
 }
 
@@ -54,7 +65,7 @@ impl Problem {
             title,
             detail: detail.into(),
             field: None,
-            retry_after_s: None,
+            headers: Vec::new(),
             job: None,
             cause: None,
         }))
@@ -96,9 +107,8 @@ impl Problem {
 
     /// 503: try again shortly; the same key makes that safe.
     pub(crate) fn unavailable(code: &'static str, detail: &'static str) -> Self {
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available just now", detail);
-        problem.0.retry_after_s = Some(1);
-        problem
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available just now", detail)
+            .header(header::RETRY_AFTER, HeaderValue::from(1))
     }
 
     /// A read that failed: 503 where the database may answer the next time, 500 where what it
@@ -143,6 +153,13 @@ impl Problem {
         self
     }
 
+    /// Adds a header to the answer.
+    #[must_use]
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
     /// Keeps what the log, and nobody else, should know.
     #[must_use]
     pub(crate) fn cause(mut self, cause: &(impl ToString + ?Sized)) -> Self {
@@ -170,7 +187,8 @@ impl Problem {
             detail: parts.detail.clone(),
             code: parts.code,
             request_id: request_id.as_str().to_owned(),
-            retryable: parts.status.is_server_error() || parts.status == StatusCode::REQUEST_TIMEOUT,
+            retryable: parts.status.is_server_error()
+                || matches!(parts.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS),
             field: parts.field.clone(),
             job: parts.job.clone(),
         }
@@ -202,9 +220,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.0.status;
-        if let Some(seconds) = self.0.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        response.headers_mut().extend(self.0.headers.iter().cloned());
         response.extensions_mut().insert(self);
         response
     }

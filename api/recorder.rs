@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use outbox::{Ask, Recorded, Trouble};
+use prometheus::Histogram;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -45,6 +46,7 @@ pub(crate) struct Recorder {
     queue: mpsc::UnboundedSender<Posted>,
     /// One permit per job that waits: this is what bounds the queue.
     room: Arc<Semaphore>,
+    jobs_max: usize,
 }
 
 /// The asks of one request.
@@ -61,16 +63,29 @@ pub(crate) struct Writer {
     pool: PgPool,
     nudges: Nudges,
     queue: mpsc::UnboundedReceiver<Posted>,
+    /// How many jobs each round records.
+    recorded_jobs: Histogram,
 }
 
 /// A recorder for at most that many waiting jobs, and the writer to run.
-pub(crate) fn recorder(pool: PgPool, nudges: Nudges, queue_jobs_max: u32) -> (Recorder, Writer) {
+pub(crate) fn recorder(
+    pool: PgPool,
+    nudges: Nudges,
+    queue_jobs_max: u32,
+    recorded_jobs: Histogram,
+) -> (Recorder, Writer) {
     let (sender, queue) = mpsc::unbounded_channel();
-    let room = usize::try_from(queue_jobs_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
-    (Recorder { queue: sender, room: Arc::new(Semaphore::new(room)) }, Writer { pool, nudges, queue })
+    let jobs_max = usize::try_from(queue_jobs_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+    let recorder = Recorder { queue: sender, room: Arc::new(Semaphore::new(jobs_max)), jobs_max };
+    (recorder, Writer { pool, nudges, queue, recorded_jobs })
 }
 
 impl Recorder {
+    /// How many jobs wait to be recorded, or are being recorded.
+    pub(crate) fn waiting_jobs(&self) -> usize {
+        self.jobs_max.saturating_sub(self.room.available_permits())
+    }
+
     /// Records the asks of one request and answers each, in their order, after the commit.
     ///
     /// # Errors
@@ -125,6 +140,7 @@ impl Writer {
             replies.push((posted.asks.len(), posted.reply, posted.room));
             asks.extend(posted.asks);
         }
+        self.recorded_jobs.observe(u32::try_from(asks.len()).unwrap_or(u32::MAX).into());
         let written = record(&self.pool, &asks).await;
         for (ask, written) in asks.iter().zip(&written) {
             if matches!(written, Written::Recorded(Recorded::New(_), _)) {

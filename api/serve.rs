@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tower::ServiceExt;
 
 use crate::app::{Background, Error};
+use crate::peer::Peer;
 
-/// How long a client may take to send the head of a request, and may keep an idle connection.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The time until the next try when the process has no room for another connection.
@@ -38,13 +40,14 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(background.limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let head_within = background.limits.head_within;
     let mut shutdown = pin!(shutdown);
     let result = loop {
         tokio::select! {
             () = &mut shutdown => break Ok(()),
             () = background.ended() => break Err(Error::TaskEnded),
-            (stream, place) = accept(&listener, &room) => {
-                let connection = graceful.watch(connection(stream, router.clone()));
+            (stream, peer, place) = accept(&listener, &room) => {
+                let connection = graceful.watch(connection(stream, peer, router.clone(), head_within));
                 connections.spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection ended early");
@@ -70,18 +73,18 @@ pub async fn serve(
 }
 
 /// The next connection, once there is room for one.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Peer, OwnedSemaphorePermit) {
     let Ok(place) = Arc::clone(room).acquire_owned().await else {
         // Nobody closes the semaphore.
         return pending().await;
     };
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection would not send without delay");
                 }
-                return (stream, place);
+                return (stream, Peer::at(address.ip()), place);
             }
             // The client's fault, and only this client's.
             Err(error) if is_of_the_client(error.kind()) => {}
@@ -98,10 +101,19 @@ fn is_of_the_client(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
-fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    head_within: Duration,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(head_within)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
 }

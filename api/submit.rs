@@ -46,6 +46,7 @@ pub(crate) fn ask(
         payload,
         lane: info.lane.as_str(),
         subject: job.subject(),
+        run_at: None,
         caused_by: None,
         trace_parent,
     })

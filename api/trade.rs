@@ -4,22 +4,33 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Assets, Kind, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
+use jobs::{AnyJob, Assets, Kind, LockEscrow, MakerSide, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
 use ledger::AssetId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
+use crate::answers::{Submitted, TradeUnknown};
 use crate::app::Api;
 use crate::auth::{Reader, Submitter};
 use crate::body::{BODY_BYTES_MAX, read_json};
 use crate::headers::idempotency_key;
 use crate::job::id_in_path;
+use crate::params::Asking;
 use crate::problem::Problem;
 use crate::shape;
 use crate::submit::submit;
+use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
 use crate::user::minor;
 
-/// `POST /v1/trades`: opens a trade. Its id is the id of the job.
+/// Open a trade
+///
+/// Sets the amount aside in the seller's wallet. The trade's id is the id of the job.
+#[utoipa::path(
+    post, path = "/v1/trades", tag = "trades", security(("key" = ["submit"])),
+    params(Asking), request_body = LockEscrow, responses(Submitted),
+)]
 pub(crate) async fn post_trade(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
@@ -33,13 +44,34 @@ pub(crate) async fn post_trade(
 }
 
 /// What is done to a trade, and by whom.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TradeAction)]
 struct Action {
+    /// The person who does it.
     user_id: UserId,
 }
 
-/// `POST /v1/trades/{id}/mark-paid`: the buyer says that they paid.
+/// By how much the deadline is put off, and by whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TradeExtension)]
+struct Extension {
+    /// The seller.
+    user_id: UserId,
+    /// By how much; 60 at most unless the exchange's rules say otherwise.
+    #[schema(minimum = 1, maximum = 10080)]
+    minutes: u16,
+}
+
+/// Say that the trade is paid
+///
+/// The buyer may, until the trade's `pay_by`.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/mark-paid", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
+)]
 pub(crate) async fn post_mark_paid(
     submitter: Submitter,
     State(api): State<Api>,
@@ -47,13 +79,83 @@ pub(crate) async fn post_mark_paid(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id })
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id, minutes: None })
     })
     .await
 }
 
-/// `POST /v1/trades/{id}/release`: the seller lets the money go to the buyer.
+/// Take a mark-paid back
+///
+/// The buyer may, once and until the trade's `pay_by`.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/undo", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
+)]
+pub(crate) async fn post_undo(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Undo, user_id, minutes: None })
+    })
+    .await
+}
+
+/// Give the buyer more time
+///
+/// The seller may, once and until the trade's `pay_by`.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/extend", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Extension, example = json!({ "user_id": "1", "minutes": 30 })), responses(Submitted, TradeUnknown),
+)]
+pub(crate) async fn post_extend(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Extension { user_id, minutes }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Extend, user_id, minutes: Some(minutes) })
+    })
+    .await
+}
+
+/// Call the trade off
+///
+/// The buyer may; the refund that follows gives the money back to the seller.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/cancel", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
+)]
+pub(crate) async fn post_cancel(
+    submitter: Submitter,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Cancel, user_id, minutes: None })
+    })
+    .await
+}
+
+/// Release the money to the buyer
+///
+/// The seller may. The fees of maker and taker come out of the amount.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/release", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Action, example = json!({ "user_id": "1" })), responses(Submitted, TradeUnknown),
+)]
 pub(crate) async fn post_release(
     submitter: Submitter,
     State(api): State<Api>,
@@ -61,10 +163,20 @@ pub(crate) async fn post_release(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Release(Release { trade_id, user_id })).await
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::Release(Release { trade_id, user_id })
+    })
+    .await
 }
 
-/// `POST /v1/trades/{id}/refund`: the buyer gives the trade up.
+/// Give the trade up
+///
+/// The buyer may; the money goes back to the seller.
+#[utoipa::path(
+    post, path = "/v1/trades/{id}/refund", tag = "trades", security(("key" = ["submit"])),
+    params(("id" = TradeId, Path, description = "The trade"), Asking),
+    request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
+)]
 pub(crate) async fn post_refund(
     submitter: Submitter,
     State(api): State<Api>,
@@ -72,25 +184,28 @@ pub(crate) async fn post_refund(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, user_id| AnyJob::Refund(Refund { trade_id, user_id })).await
+    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
+        AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
+    })
+    .await
 }
 
-async fn act(
+async fn act<A: DeserializeOwned>(
     api: &Api,
     Submitter(submitter): Submitter,
     id: &str,
     headers: &HeaderMap,
     body: Body,
-    job: fn(TradeId, UserId) -> AnyJob,
+    job: fn(TradeId, A) -> AnyJob,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(headers)?;
     let id: TradeId = id_in_path(id, "trade_unknown")?;
     let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let action: Action = shape::read(&text, serde_json::from_str)?;
+    let action: A = shape::read(&text, serde_json::from_str)?;
     if known_trades(&api.pool, &[id.0]).await.map_err(|error| Problem::database(&error))?.is_empty() {
         return Err(unknown());
     }
-    submit(api, submitter, key, headers, job(id, action.user_id)).await
+    submit(api, submitter, key, headers, job(id, action)).await
 }
 
 /// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
@@ -120,39 +235,63 @@ pub(crate) fn unknown() -> Problem {
 ///
 /// It is there from the moment its lock is recorded: `locking` until that has settled, then the
 /// trade's own state, or `rejected` or `cancelled` with the reason if it never came to be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trade)]
 pub(crate) struct TradeDocument {
+    #[schema(value_type = Id)]
     id: String,
+    #[schema(value_type = CodeText)]
     state: String,
+    #[schema(value_type = Id)]
     seller_id: String,
+    #[schema(value_type = Id)]
     buyer_id: String,
+    #[schema(value_type = AssetCode)]
     asset: String,
+    #[schema(value_type = AmountText)]
     amount: String,
+    #[schema(value_type = MakerSide)]
     maker: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CodeText)]
     reason: Option<String>,
     #[serde(flatten)]
+    #[schema(value_type = Terms)]
     terms: Option<Terms>,
     links: Links,
 }
 
 /// What is known of a trade once it is open.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TradeTerms)]
 struct Terms {
+    /// The maker's fee, in basis points.
+    #[schema(required = false)]
     maker_bps: i16,
+    /// The taker's fee, in basis points.
+    #[schema(required = false)]
     taker_bps: i16,
     maker_fee: Option<String>,
     taker_fee: Option<String>,
+    #[schema(required = false)]
     opened_at: DateTime<Utc>,
+    #[schema(required = false)]
     pay_by: DateTime<Utc>,
     paid_at: Option<DateTime<Utc>>,
     closed_at: Option<DateTime<Utc>>,
+    extended_at: Option<DateTime<Utc>>,
+    undone_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TradeLinks)]
 struct Links {
     #[serde(rename = "self")]
+    #[schema(value_type = PathText)]
     trade: String,
+    /// The job that opened it.
+    #[schema(value_type = PathText)]
     lock: String,
 }
 
@@ -162,7 +301,20 @@ impl Links {
     }
 }
 
-/// `GET /v1/trades/{id}`.
+/// A trade as it stands
+#[utoipa::path(
+    get, path = "/v1/trades/{id}", tag = "trades", security(("key" = ["read"])),
+    params(("id" = TradeId, Path, description = "The trade")),
+    responses(
+        (status = 200, description = "From the moment that its lock is recorded", body = TradeDocument, example = json!({
+            "id": "4", "state": "awaiting_payment", "seller_id": "1", "buyer_id": "2", "asset": "btc",
+            "amount": "0.10000000", "maker": "seller", "maker_bps": 20, "taker_bps": 20, "maker_fee": null,
+            "taker_fee": null, "opened_at": "2026-01-05T12:00:00.012345Z", "pay_by": "2026-01-05T14:00:00.012345Z",
+            "paid_at": null, "closed_at": null, "extended_at": null, "undone_at": null, "ended_at": null, "links": { "self": "/v1/trades/4", "lock": "/v1/jobs/4" },
+        })),
+        TradeUnknown,
+    ),
+)]
 pub(crate) async fn get_trade(
     _: Reader,
     State(api): State<Api>,
@@ -184,7 +336,8 @@ async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tr
     let row = sqlx::query!(
         r#"
         select seller_id, buyer_id, asset, amount::text as "amount!", state, maker, maker_bps, taker_bps,
-            maker_fee::text, taker_fee::text, opened_at, pay_by, paid_at, closed_at
+            maker_fee::text, taker_fee::text, opened_at, pay_by, paid_at, closed_at,
+            extended_at, undone_at, ended_at
         from trade where id = $1
         "#,
         id.0,
@@ -215,6 +368,9 @@ async fn opened(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tr
             pay_by: row.pay_by,
             paid_at: row.paid_at,
             closed_at: row.closed_at,
+            extended_at: row.extended_at,
+            undone_at: row.undone_at,
+            ended_at: row.ended_at,
         }),
         links: Links::of(id),
     }))

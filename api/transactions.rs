@@ -8,29 +8,41 @@ use jobs::{Assets, UserId};
 use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
+use utoipa::{IntoParams, ToSchema};
 
+use crate::answers::{QueryRefused, UserUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::cursor::Cursor;
 use crate::job::id_in_path;
 use crate::problem::Problem;
+use crate::texts::{AssetCode, CodeText, Id, SignedAmountText};
 use crate::user::{minor, require_user};
 
 const LIMIT_DEFAULT: u16 = 50;
 const LIMIT_MAX: u16 = 200;
 
 /// What a client asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
+    /// How many at most; 50 unless said otherwise.
+    #[param(minimum = 1, maximum = 200, nullable = false)]
     limit: Option<u16>,
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
     cursor: Option<String>,
+    /// Only this asset.
+    #[param(value_type = Option<AssetCode>, nullable = false)]
     asset: Option<String>,
 }
 
 /// One page, newest first; `next_cursor` is null on the last one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transactions)]
 pub(crate) struct TransactionsDocument {
+    #[schema(value_type = Id)]
     user_id: String,
     transactions: Vec<Transaction>,
     next_cursor: Option<String>,
@@ -38,27 +50,36 @@ pub(crate) struct TransactionsDocument {
 
 /// One change of one account, and what the account had after it. Amounts are decimal text in the
 /// asset's scale; changes carry a minus sign where something went away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Transaction {
+    #[schema(pattern = "^-?[0-9]+-[0-9]+$")]
     id: String,
     at: DateTime<Utc>,
+    #[schema(value_type = AssetCode)]
     asset: String,
     /// `wallet`, or `receivable` for what the person owes.
+    #[schema(value_type = CodeText)]
     account: String,
     /// The code of a transfer, or `hold_opened` or `hold_closed`.
+    #[schema(value_type = CodeText)]
     what: String,
     change: Amounts,
     balance: Amounts,
+    #[schema(value_type = Id)]
     job_id: String,
     job_kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Id)]
     trade_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Amounts {
+    #[schema(value_type = SignedAmountText)]
     posted: String,
+    #[schema(value_type = SignedAmountText)]
     held: String,
+    #[schema(value_type = SignedAmountText)]
     available: String,
 }
 
@@ -88,7 +109,26 @@ struct Row {
     finished_at: DateTime<Utc>,
 }
 
-/// `GET /v1/users/{id}/transactions`.
+/// What happened to a person's money
+///
+/// Newest first. Turn pages with `cursor` until `next_cursor` is null; what comes meanwhile never
+/// shifts a page.
+#[utoipa::path(
+    get, path = "/v1/users/{id}/transactions", tag = "users", security(("key" = ["read"])),
+    params(("id" = UserId, Path, description = "The person"), Page),
+    responses(
+        (status = 200, description = "One page", body = TransactionsDocument, example = json!({
+            "user_id": "2", "transactions": [{
+                "id": "4-1", "at": "2026-01-05T12:00:00.012345Z", "asset": "btc", "account": "wallet",
+                "what": "trade_settle",
+                "change": { "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000" },
+                "balance": { "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000" },
+                "job_id": "6", "job_kind": "release", "trade_id": "4",
+            }], "next_cursor": null,
+        })),
+        QueryRefused, UserUnknown,
+    ),
+)]
 pub(crate) async fn get_transactions(
     _: Reader,
     State(api): State<Api>,
@@ -113,9 +153,8 @@ pub(crate) async fn get_transactions(
     let mut places = accounts(&api.pool, id, asset).await.map_err(database)?;
     if let Some(text) = &page.cursor {
         let cursor = Cursor::parse(text).filter(|cursor| names_only(cursor, &places));
-        let cursor = cursor.ok_or_else(|| {
-            Problem::bad_request("cursor_invalid", "The cursor is not one of this list").field("cursor")
-        })?;
+        let cursor = cursor
+            .ok_or_else(|| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
         places = cursor.before.into_iter().map(|(account_id, before)| Place { account_id, before }).collect();
     }
     let rows = rows(&api.pool, &places, i64::from(limit)).await.map_err(database)?;

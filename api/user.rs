@@ -3,21 +3,31 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use jobs::{AnyJob, Assets, UserId};
+use jobs::{AnyJob, Assets, UserId, UserRegister};
 use ledger::{AssetId, Balance, Purpose};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
+use crate::answers::{Submitted, UserUnknown};
 use crate::app::Api;
 use crate::auth::{Reader, Submitter};
 use crate::body::{BODY_BYTES_MAX, read_json};
 use crate::headers::idempotency_key;
 use crate::job::id_in_path;
+use crate::params::Asking;
 use crate::problem::Problem;
 use crate::shape;
 use crate::submit::submit;
+use crate::texts::{AssetCode, Id, SignedAmountText};
 
-/// `POST /v1/users`: registers a person. Their id is the id of the job.
+/// Register a person
+///
+/// Their id is the id of the job. It counts once the job has settled.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", security(("key" = ["submit"])),
+    params(Asking), request_body = UserRegister, responses(Submitted),
+)]
 pub(crate) async fn post_user(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
@@ -31,27 +41,49 @@ pub(crate) async fn post_user(
 }
 
 /// What a person has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Balances)]
 pub(crate) struct BalancesDocument {
+    #[schema(value_type = Id)]
     user_id: String,
     balances: Vec<AssetBalance>,
 }
 
 /// What a person has of one asset, as decimal text in the asset's scale.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AssetBalance {
+    #[schema(value_type = AssetCode)]
     asset: String,
     /// All that is theirs.
+    #[schema(value_type = SignedAmountText)]
     posted: String,
     /// The part of it that open trades hold.
+    #[schema(value_type = SignedAmountText)]
     held: String,
     /// posted − held.
+    #[schema(value_type = SignedAmountText)]
     available: String,
     /// What they owe the exchange after a deposit was taken back; later credits repay it.
+    #[schema(value_type = SignedAmountText)]
     owed: String,
 }
 
-/// `GET /v1/users/{id}/balances`.
+/// What a person has
+///
+/// One entry for each asset that they ever had anything of.
+#[utoipa::path(
+    get, path = "/v1/users/{id}/balances", tag = "users", security(("key" = ["read"])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, description = "As committed when it was asked", body = BalancesDocument, example = json!({
+            "user_id": "2", "balances": [{
+                "asset": "btc", "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000",
+                "owed": "0.00000000",
+            }],
+        })),
+        UserUnknown,
+    ),
+)]
 pub(crate) async fn get_balances(
     _: Reader,
     State(api): State<Api>,

@@ -9,11 +9,14 @@ use axum::response::{IntoResponse, Response};
 use jobs::{AnyJob, DepositCredit, InboxId, PrincipalId};
 use outbox::{Ask, Trouble};
 use providers::nowpayments::{Callback, Refusal, Signed, verify};
-use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use crate::answers::CallbackRefused;
 use crate::app::Api;
 use crate::body::{BODY_BYTES_MAX, read};
+use crate::headers::trace_parent;
+use crate::health::Status;
+use crate::params::Signature;
 use crate::problem::Problem;
 use crate::within::within;
 
@@ -29,10 +32,18 @@ const BEGIN: &str =
 #[derive(Debug, Default)]
 pub(crate) struct Refused(AtomicU64);
 
-/// `POST /webhooks/nowpayments`: a callback of the payment provider, known by its signature.
+/// A callback of the payment provider, known by its signature
 ///
 /// An authentic one is stored and answered 200 whatever we think of what it says; its job is in
 /// the same commit. Anything else is answered with an error and leaves no trace but a log line.
+#[utoipa::path(
+    post, path = "/webhooks/nowpayments", tag = "callbacks", params(Signature),
+    request_body(content = serde_json::Value, content_type = "application/json", description = "As it was signed"),
+    responses(
+        (status = 200, description = "Stored for good", body = Status, example = json!({ "status": "stored" })),
+        CallbackRefused,
+    ),
+)]
 pub(crate) async fn post_nowpayments(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -49,15 +60,16 @@ pub(crate) async fn post_nowpayments(
         Ok(authentic) => authentic,
         Err(refusal) => return Ok(refused(&api, refusal)),
     };
-    let fact_key = fact_key(&signed);
-    let stored = within(STORED_WITHIN, store(&api.pool, &body, &signature, fact_key.as_deref())).await;
+    tracing::Span::current().record("principal", PrincipalId::NOWPAYMENTS.0);
+    let credit = fact_key(&signed).map(|fact_key| Credit { fact_key, trace_parent: trace_parent(&headers) });
+    let stored = within(STORED_WITHIN, store(&api.pool, &body, &signature, credit.as_ref())).await;
     match stored {
         Ok(Stored { inbox_id, nudge }) => {
             if let Some(lane) = nudge {
                 api.nudges.after_commit(lane);
             }
             tracing::info!(inbox_id, form = signed.form().as_str(), "a callback is stored");
-            Ok((StatusCode::OK, Json(json!({ "status": "stored" }))).into_response())
+            Ok((StatusCode::OK, Json(Status { status: "stored" })).into_response())
         }
         Err(error) => Err(Problem::database(&error)),
     }
@@ -79,6 +91,7 @@ fn authentic(api: &Api, headers: &HeaderMap, body: &Bytes) -> Result<(Signed, St
 /// 401 where nothing shows that the provider sent it, 400 and 413 where the request itself is
 /// malformed; never a 2xx, whatever the body says.
 fn refused(api: &Api, refusal: Refusal) -> Response {
+    api.metrics.count_webhook_refused(refusal.code());
     let before = api.webhooks_refused.0.fetch_add(1, Ordering::Relaxed);
     tracing::warn!(refusal = refusal.code(), refused = before.saturating_add(1), "a callback is refused");
     let status = match refusal {
@@ -93,11 +106,13 @@ fn refused(api: &Api, refusal: Refusal) -> Response {
         | Refusal::TooDeep { .. } => StatusCode::BAD_REQUEST,
     };
     let problem = Problem::new(status, refusal.code(), "The callback is refused", refusal.to_string());
-    let mut response = problem.into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"));
-    }
-    response
+    let problem = match status {
+        StatusCode::UNAUTHORIZED => {
+            problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("x-nowpayments-sig"))
+        }
+        _ => problem,
+    };
+    problem.into_response()
 }
 
 /// The fact that a callback states, if it states one that a job acts on.
@@ -117,6 +132,12 @@ fn fact_key(signed: &Signed) -> Option<String> {
     }
 }
 
+/// The job that a callback causes, before the callback has a number.
+struct Credit {
+    fact_key: String,
+    trace_parent: Option<String>,
+}
+
 struct Stored {
     inbox_id: i64,
     /// The lane of the job, if there is a new one.
@@ -126,11 +147,11 @@ struct Stored {
 /// Stores a callback and the job that its fact causes, in one commit. If the job cannot be recorded,
 /// the callback is stored alone with its fact, where `verify` finds it, and the answer is an error,
 /// so that the provider repeats: an authentic body is never lost.
-async fn store(pool: &PgPool, body: &[u8], signature: &str, fact_key: Option<&str>) -> Result<Stored, sqlx::Error> {
-    match store_once(pool, body, signature, fact_key).await {
-        Err(error) if fact_key.is_some() && outbox::trouble(&error) == Trouble::Data => {
+async fn store(pool: &PgPool, body: &[u8], signature: &str, credit: Option<&Credit>) -> Result<Stored, sqlx::Error> {
+    match store_once(pool, body, signature, credit).await {
+        Err(error) if credit.is_some() && outbox::trouble(&error) == Trouble::Data => {
             tracing::error!(%error, "a callback's job cannot be recorded; the callback is stored without it");
-            store_body(&mut *pool.acquire().await?, body, signature, fact_key).await?;
+            store_body(&mut *pool.acquire().await?, body, signature, credit).await?;
             Err(error)
         }
         other => other,
@@ -141,13 +162,13 @@ async fn store_once(
     pool: &PgPool,
     body: &[u8],
     signature: &str,
-    fact_key: Option<&str>,
+    credit: Option<&Credit>,
 ) -> Result<Stored, sqlx::Error> {
     let mut tx = pool.begin_with(BEGIN).await?;
-    let inbox_id = store_body(&mut tx, body, signature, fact_key).await?;
+    let inbox_id = store_body(&mut tx, body, signature, credit).await?;
     let mut nudge = None;
-    if let Some(key) = fact_key {
-        let ask = credit(inbox_id, key)?;
+    if let Some(credit) = credit {
+        let ask = credit.ask(inbox_id)?;
         let recorded = outbox::enqueue(&mut tx, std::slice::from_ref(&ask)).await?;
         nudge = recorded.iter().any(|each| matches!(each, outbox::Recorded::New(_))).then_some(ask.lane);
     }
@@ -159,34 +180,38 @@ async fn store_body(
     db: &mut PgConnection,
     body: &[u8],
     signature: &str,
-    fact_key: Option<&str>,
+    credit: Option<&Credit>,
 ) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "insert into ipn_inbox (provider, body, signature, fact_key) values ('nowpayments', $1, $2, $3) returning id",
         body,
         signature,
-        fact_key,
+        credit.map(|credit| credit.fact_key.as_str()),
     )
     .fetch_one(db)
     .await
 }
 
-/// The job of a fact. Its hash covers the fact and not the inbox row, so the same fact told again
-/// is a replay.
-fn credit(inbox_id: i64, fact_key: &str) -> Result<Ask, sqlx::Error> {
-    let job = AnyJob::DepositCredit(DepositCredit { inbox_id: InboxId(inbox_id) });
-    let info = job.info();
-    let payload = job.payload().map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let submitter = PrincipalId::NOWPAYMENTS.0;
-    Ok(Ask {
-        submitter,
-        kind: info.name,
-        key: fact_key.to_owned(),
-        payload_hash: outbox::payload_hash(&[&submitter.to_be_bytes(), info.name.as_bytes(), fact_key.as_bytes()]),
-        payload: payload.to_string(),
-        lane: info.lane.as_str(),
-        subject: job.subject(),
-        caused_by: None,
-        trace_parent: None,
-    })
+impl Credit {
+    /// The job of a fact. Its hash covers the fact and not the inbox row, so the same fact told again
+    /// is a replay.
+    fn ask(&self, inbox_id: i64) -> Result<Ask, sqlx::Error> {
+        let job = AnyJob::DepositCredit(DepositCredit { inbox_id: InboxId(inbox_id) });
+        let info = job.info();
+        let payload = job.payload().map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let submitter = PrincipalId::NOWPAYMENTS.0;
+        let hash = outbox::payload_hash(&[&submitter.to_be_bytes(), info.name.as_bytes(), self.fact_key.as_bytes()]);
+        Ok(Ask {
+            submitter,
+            kind: info.name,
+            key: self.fact_key.clone(),
+            payload_hash: hash,
+            payload: payload.to_string(),
+            lane: info.lane.as_str(),
+            subject: job.subject(),
+            run_at: None,
+            caused_by: None,
+            trace_parent: self.trace_parent.clone(),
+        })
+    }
 }

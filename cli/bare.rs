@@ -35,7 +35,7 @@ const PRINCIPAL: &str = "development";
 ///
 /// # Errors
 /// It cannot start, or a part of it died.
-pub(crate) async fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
+pub(crate) async fn run(listen: Option<SocketAddr>, traces: bool) -> Result<(), Failure> {
     config::refuse_production("holdfast")?;
     let given = config::given_listen(listen)?;
     let stop = Stop::listen(false)?;
@@ -46,7 +46,7 @@ pub(crate) async fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
         started = Private::start(options) => started.map_err(Failure::CannotStart)?,
         () = stop.ordered() => return Ok(()),
     };
-    let result = serve(&private, listener, &stop).await;
+    let result = serve(&private, listener, &stop, traces).await;
     let stopped = private.stop().await;
     result?;
     Ok(stopped?)
@@ -65,7 +65,7 @@ async fn bind(given: Option<SocketAddr>) -> Result<TcpListener> {
 
 /// Runs the API and a worker until the order to stop: then the API finishes its requests, and
 /// after it the worker its batch. When either ends by itself, so does the other.
-async fn serve(private: &Private, listener: TcpListener, stop: &Stop) -> Result<(), Failure> {
+async fn serve(private: &Private, listener: TcpListener, stop: &Stop, traces: bool) -> Result<(), Failure> {
     let home = Path::new(HOME);
     let key = development_key(&private.owner, &home.join(KEY_FILE)).await?;
     let ipn_secret = kept_secret(&home.join(IPN_SECRET_FILE), || hex::encode(rand::random::<[u8; 32]>()))?;
@@ -84,6 +84,8 @@ async fn serve(private: &Private, listener: TcpListener, stop: &Stop) -> Result<
         grace: std::time::Duration::from_secs(20),
         // Asked for by hand: in a trial the numbers of the first jobs are told beforehand.
         verify_every: None,
+        metrics: None,
+        traces,
     };
 
     let (stop_web, stop_worker) = (watch::Sender::new(false), watch::Sender::new(false));
@@ -186,7 +188,7 @@ async fn development_key(owner: &PgPool, file: &Path) -> Result<String, Failure>
         }
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires_days: None };
+    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires: None };
     let made = key::create(owner, &asked).await?;
     Ok(kept_secret(file, || made.secret)?)
 }

@@ -4,6 +4,7 @@ use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use api::{Limits, Rate};
 use providers::nowpayments::Secret;
 
 use crate::failure::Failure;
@@ -16,8 +17,14 @@ const IPN_SECRET_PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
 const KEY: &str = "HOLDFAST_KEY";
 const LISTEN: &str = "HOLDFAST_LISTEN";
 const PORT: &str = "PORT";
+const RATE_PER_SECOND: &str = "HOLDFAST_RATE_PER_SECOND";
+const RATE_BURST: &str = "HOLDFAST_RATE_BURST";
 const LOG: &str = "HOLDFAST_LOG";
 const LOG_FORMAT: &str = "HOLDFAST_LOG_FORMAT";
+const METRICS_LISTEN: &str = "HOLDFAST_METRICS_LISTEN";
+const OTLP_ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+const OTLP_PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const OTLP_HTTP: &str = "http/protobuf";
 const URL: &str = "HOLDFAST_URL";
 const VERIFY_EVERY: &str = "HOLDFAST_VERIFY_EVERY";
 
@@ -48,7 +55,7 @@ pub(crate) fn for_child(api_url: &str, worker_url: &str, ipn_secret: &str) -> Fo
     ];
     ForChild {
         set: set.map(|(name, value)| (name, value.to_owned())),
-        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, KEY]).collect(),
+        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN, KEY]).collect(),
     }
 }
 
@@ -65,9 +72,14 @@ pub(crate) mod help {
   NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
   HOLDFAST_LISTEN         address to listen on, such as 127.0.0.1:8080
   PORT                    as process runners set it: listens on 0.0.0.0:$PORT
+  HOLDFAST_RATE_PER_SECOND  jobs a second that one principal may ask of this process (50000); a
+                          request that asks for none counts as one
+  HOLDFAST_RATE_BURST     how many of them at once (twice as many)
   HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
-                          such as info,api=debug
-  HOLDFAST_LOG_FORMAT     text (default) or json";
+                          such as info,api=debug; each request is a line of holdfast::http
+  HOLDFAST_LOG_FORMAT     text (default) or json
+  OTEL_EXPORTER_OTLP_ENDPOINT  sends traces to this collector, by http/protobuf, such as
+                          http://127.0.0.1:4318; the other OTEL_* variables are heeded too";
     pub(crate) const WORKER: &str = "Environment:
   DATABASE_URL_WORKER     the database, as a login that has only the role holdfast_worker
                           (required; DATABASE_URL stands in for it), such as
@@ -79,7 +91,10 @@ pub(crate) mod help {
                           0 for never
   HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
                           such as info,settlement=debug
-  HOLDFAST_LOG_FORMAT     text (default) or json";
+  HOLDFAST_LOG_FORMAT     text (default) or json
+  HOLDFAST_METRICS_LISTEN  as --metrics, such as 127.0.0.1:9464; off unless set
+  OTEL_EXPORTER_OTLP_ENDPOINT  sends traces to this collector, by http/protobuf, such as
+                          http://127.0.0.1:4318; the other OTEL_* variables are heeded too";
     pub(crate) const OPERATOR: &str = "Environment:
   HOLDFAST_KEY  your own key, with the scope operate (required): what you do is recorded under
                 your name, and some of it takes two people
@@ -233,15 +248,95 @@ pub(crate) fn listen(flag: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
 /// # Errors
 /// `HOLDFAST_LISTEN` does not read as an address.
 pub(crate) fn given_listen(flag: Option<SocketAddr>) -> Result<Option<SocketAddr>, Failure> {
+    given_address(flag, LISTEN, "127.0.0.1:8080")
+}
+
+/// Where a worker answers `GET /metrics`, if anywhere: the flag, then `HOLDFAST_METRICS_LISTEN`.
+///
+/// # Errors
+/// The variable does not read as an address.
+pub(crate) fn metrics_listen(flag: Option<SocketAddr>) -> Result<Option<SocketAddr>, Failure> {
+    given_address(flag, METRICS_LISTEN, "127.0.0.1:9464")
+}
+
+fn given_address(flag: Option<SocketAddr>, name: &str, example: &str) -> Result<Option<SocketAddr>, Failure> {
     if flag.is_some() {
         return Ok(flag);
     }
-    let Some(text) = read(LISTEN)?.filter(|text| !text.is_empty()) else {
+    let Some(text) = read(name)?.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        Failure::configuration(format!("{LISTEN} is {text:?}, which is no address; such as {LISTEN}=127.0.0.1:8080"))
+        Failure::configuration(format!("{name} is {text:?}, which is no address; such as {name}={example}"))
     })
+}
+
+/// What the environment says of traces beyond what the library reads for itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traces {
+    /// The service has a name already.
+    pub(crate) named: bool,
+    /// How many spans may wait to be sent is said already.
+    pub(crate) bounded: bool,
+}
+
+/// Traces as the standard variables of OpenTelemetry ask for them: `None` unless a collector is
+/// named, or if they are switched off.
+///
+/// # Errors
+/// They ask for a protocol or an exporter that there is none of.
+pub(crate) fn traces() -> Result<Option<Traces>, Failure> {
+    let given = |name: &str| Ok::<_, Failure>(read(name)?.filter(|text| !text.trim().is_empty()));
+    let disabled = given("OTEL_SDK_DISABLED")?.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    let [endpoint, traces_endpoint] = OTLP_ENDPOINTS.map(given);
+    if disabled || endpoint?.or(traces_endpoint?).is_none() {
+        return Ok(None);
+    }
+    match given("OTEL_TRACES_EXPORTER")?.as_deref() {
+        None | Some("otlp") => {}
+        Some("none") => return Ok(None),
+        Some(other) => {
+            let message = format!("OTEL_TRACES_EXPORTER is {other:?}; it can be otlp (default) or none");
+            return Err(Failure::configuration(message));
+        }
+    }
+    for name in OTLP_PROTOCOLS {
+        match given(name)? {
+            None => {}
+            // The first one that is set is the one that counts.
+            Some(protocol) if protocol == OTLP_HTTP => break,
+            Some(protocol) => {
+                return Err(Failure::configuration(format!(
+                    "{name} is {protocol:?}; traces are sent by {OTLP_HTTP} only, which collectors take on port 4318"
+                )));
+            }
+        }
+    }
+    let attributes = given("OTEL_RESOURCE_ATTRIBUTES")?.unwrap_or_default();
+    let named = given("OTEL_SERVICE_NAME")?.is_some() || attributes.contains("service.name=");
+    Ok(Some(Traces { named, bounded: given("OTEL_BSP_MAX_QUEUE_SIZE")?.is_some() }))
+}
+
+/// How much one principal may ask of one process.
+///
+/// # Errors
+/// A variable is no number above zero.
+pub(crate) fn rate() -> Result<Rate, Failure> {
+    let number = |name: &str| -> Result<Option<u32>, Failure> {
+        let Some(text) = read_filled(name)? else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.map(Some).ok_or_else(|| {
+            Failure::configuration(format!(
+                "{name} is {text:?}, which is no whole number above zero; such as {name}=1000"
+            ))
+        })
+    };
+    let (per_second, burst) = (number(RATE_PER_SECOND)?, number(RATE_BURST)?);
+    let usual = Limits::default().rate;
+    let per_second = per_second.unwrap_or(usual.per_second.get());
+    Ok(Rate::new(per_second, burst.unwrap_or(per_second.saturating_mul(2))))
 }
 
 /// How often the integrity checks run: the flag, then `HOLDFAST_VERIFY_EVERY`, then an hour.

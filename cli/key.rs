@@ -1,4 +1,7 @@
+use std::str::FromStr;
+
 use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::config;
@@ -16,10 +19,17 @@ pub(crate) enum Command {
     /// Make a key, and its principal if the name is new; prints the secret, once
     ///
     /// The secret alone goes to standard output, so that `KEY=$(holdfast key create …)` works. A
-    /// principal may have several keys at once: to rotate one, create the next and revoke the old.
-    /// For example: holdfast key create --name shop --scope submit --scope read --expires-days 365
+    /// principal may have several keys at once.
+    /// For example: holdfast key create --name shop --scope submit --scope read --expires 365d
     #[command(after_help = config::help::OWNER)]
     Create(Create),
+    /// Make a key that takes the place of another; prints the secret, once
+    ///
+    /// The new key is of the same principal and has the same scopes, so what was asked under the
+    /// old one is a replay under the new one. The old key is good for the overlap and then expires.
+    /// For example: holdfast key rotate 3 --overlap 24h
+    #[command(after_help = config::help::OWNER)]
+    Rotate(Rotate),
     /// Revoke a key; every process notices within a second
     ///
     /// For example: holdfast key revoke 3
@@ -29,6 +39,9 @@ pub(crate) enum Command {
         id: i64,
     },
     /// List the keys, without their secrets
+    ///
+    /// The fingerprint tells which secret a key is of: the first eight digits of its SHA-256, as
+    /// `printf %s "$KEY" | sha256sum` prints it.
     #[command(after_help = config::help::OWNER)]
     List,
 }
@@ -43,9 +56,45 @@ pub(crate) struct Create {
     /// are for operators
     #[arg(long = "scope", value_enum, required = true, value_name = "SCOPE")]
     pub(crate) scopes: Vec<Scope>,
-    /// Days until it expires; without it the key is good until it is revoked
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=3650))]
-    pub(crate) expires_days: Option<i32>,
+    /// When it expires, from now, such as 365d or 12h; without it the key is good until it is revoked
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<Hours>,
+}
+
+/// Which key is to be replaced.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rotate {
+    /// The key's number, as `holdfast key list` shows it
+    id: i64,
+    /// How long the old key stays good, such as 24h or 7d; 0h ends it at once
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    overlap: Hours,
+    /// When the new key expires, from now; without it after as long a time as the old one had
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Hours>,
+}
+
+/// A time in whole hours, up to ten years; `24h` or `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hours(i32);
+
+impl Hours {
+    const MAX: i32 = 24 * 3_660;
+    /// A day.
+    pub(crate) const DAY: Self = Self(24);
+}
+
+impl FromStr for Hours {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hours = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+            (Some(hours), _) => hours.parse().ok(),
+            (None, Some(days)) => days.parse().ok().and_then(|days: i32| days.checked_mul(24)),
+            (None, None) => None,
+        };
+        hours.filter(|hours| (0..=Self::MAX).contains(hours)).map(Self).ok_or("give hours or days, such as 24h or 365d")
+    }
 }
 
 /// What a key may do. `admin` implies every scope, `operate` implies `read`.
@@ -87,6 +136,21 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
                 "key {} of {} (principal {}), which is shown once and stored nowhere:",
                 made.id, asked.name, made.principal
             );
+            if made.expires_at.is_none() {
+                eprintln!("warning: key {} never expires; --expires 365d would end it in a year", made.id);
+            }
+            say(made.secret);
+        }
+        Command::Rotate(asked) => {
+            let (made, old_until) = rotate(&pool, &asked).await?;
+            eprintln!(
+                "key {} of principal {} takes the place of key {}, which expires at {}; its secret, shown once and stored \
+                 nowhere:",
+                made.id,
+                made.principal,
+                asked.id,
+                time(old_until)
+            );
             say(made.secret);
         }
         Command::Revoke { id } => revoke(&pool, id).await?,
@@ -102,6 +166,7 @@ pub(crate) struct Made {
     pub(crate) id: i64,
     pub(crate) principal: i64,
     pub(crate) secret: String,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 /// Makes a key, and its principal where there is none of that name.
@@ -123,20 +188,79 @@ pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failur
     if principal < FIRST_PRINCIPAL {
         return Err(Failure::Failed(anyhow!("{} is Holdfast's own name; choose another", asked.name)));
     }
-    let id = sqlx::query_scalar!(
+    let key = sqlx::query!(
         "
         insert into api_key (principal_id, secret_hash, scopes, expires_at)
-        values ($1, $2, $3, (select clock()) + make_interval(days => $4)) returning id
+        values ($1, $2, $3, (select clock()) + make_interval(hours => $4)) returning id, expires_at
         ",
         principal,
         hash.as_slice(),
         &scopes as _,
-        asked.expires_days,
+        asked.expires.map(|hours| hours.0),
     )
     .fetch_one(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(Made { id, principal, secret })
+    Ok(Made { id: key.id, principal, secret, expires_at: key.expires_at })
+}
+
+/// Makes a key in the place of another, and returns it with the end of the other's time.
+async fn rotate(pool: &PgPool, asked: &Rotate) -> Result<(Made, DateTime<Utc>), Failure> {
+    let (secret, hash) = api::new_key();
+    let mut tx = pool.begin().await?;
+    let old = sqlx::query!(
+        r#"
+        select principal_id, revoked_at is not null as "revoked!",
+            coalesce(expires_at <= (select clock()), false) as "expired!"
+        from api_key where id = $1 for update
+        "#,
+        asked.id,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| unknown(asked.id))?;
+    if old.revoked || old.expired {
+        let how = if old.revoked { "was revoked" } else { "has expired" };
+        return Err(Failure::Failed(anyhow!(
+            "key {} {how}, so there is nothing to hand over; make a new one with `holdfast key create`",
+            asked.id
+        )));
+    }
+    let key = sqlx::query!(
+        "
+        insert into api_key (principal_id, secret_hash, scopes, expires_at)
+        select principal_id, $2, scopes,
+            (select clock()) + coalesce(make_interval(hours => $3), expires_at - created_at)
+        from api_key where id = $1
+        returning id, expires_at
+        ",
+        asked.id,
+        hash.as_slice(),
+        asked.expires.map(|hours| hours.0),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    // It never lives longer than it would have without this.
+    let old_until = sqlx::query_scalar!(
+        r#"
+        update api_key set expires_at = least(expires_at, (select clock()) + make_interval(hours => $2))
+        where id = $1 returning expires_at as "expires_at!"
+        "#,
+        asked.id,
+        asked.overlap.0,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok((Made { id: key.id, principal: old.principal_id, secret, expires_at: key.expires_at }, old_until))
+}
+
+fn unknown(id: i64) -> Failure {
+    Failure::Failed(anyhow!("there is no key {id}; `holdfast key list` shows those that there are"))
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn refused_name(error: sqlx::Error, name: &str) -> Failure {
@@ -165,14 +289,14 @@ async fn revoke(pool: &PgPool, id: i64) -> Result<(), Failure> {
             say(format_args!("key {id} was revoked at {at} already"));
             Ok(())
         }
-        None => Err(Failure::Failed(anyhow!("there is no key {id}; `holdfast key list` shows those that there are"))),
+        None => Err(unknown(id)),
     }
 }
 
 async fn list(pool: &PgPool) -> Result<(), Failure> {
     let keys = sqlx::query!(
         r#"
-        select k.id, p.id as principal, p.name, array_to_string(k.scopes, ',') as "scopes!", k.created_at, k.expires_at,
+        select k.id, left(encode(k.secret_hash, 'hex'), 8) as "fingerprint!", p.id as principal, p.name, array_to_string(k.scopes, ',') as "scopes!", k.created_at, k.expires_at,
             case when k.revoked_at is not null then 'revoked'
                 when k.expires_at <= (select clock()) then 'expired' else 'valid' end as "state!"
         from api_key k join principal p on p.id = k.principal_id order by k.id
@@ -180,15 +304,30 @@ async fn list(pool: &PgPool) -> Result<(), Failure> {
     )
     .fetch_all(pool)
     .await?;
-    let row = |id: &str, state: &str, scopes: &str, created: &str, expires: &str, principal: &str, name: &str| {
-        format!("{id:>4}  {state:<8} {scopes:<27} {created:<20} {expires:<20} {principal:>9}  {name}")
+    let row = |id: &str,
+               state: &str,
+               fingerprint: &str,
+               scopes: &str,
+               created: &str,
+               expires: &str,
+               principal: &str,
+               name: &str| {
+        format!("{id:>4}  {state:<8} {fingerprint:<12} {scopes:<27} {created:<20} {expires:<20} {principal:>9}  {name}")
     };
-    let time = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
-    say(row("key", "state", "scopes", "created (UTC)", "expires (UTC)", "principal", "name"));
+    say(row("key", "state", "fingerprint", "scopes", "created (UTC)", "expires (UTC)", "principal", "name"));
     for key in keys {
         let expires = key.expires_at.map_or_else(|| "never".to_owned(), time);
         let (id, principal) = (key.id.to_string(), key.principal.to_string());
-        say(row(&id, &key.state, &key.scopes, &time(key.created_at), &expires, &principal, &key.name));
+        say(row(
+            &id,
+            &key.state,
+            &key.fingerprint,
+            &key.scopes,
+            &time(key.created_at),
+            &expires,
+            &principal,
+            &key.name,
+        ));
     }
     Ok(())
 }

@@ -17,7 +17,8 @@ pub(crate) fn start(log: &Log, default: &str) -> Result<(), Failure> {
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if log.json {
-        builder.json().flatten_event(true).try_init()
+        // What a line is about, such as the request, is the innermost span and said once.
+        builder.json().flatten_event(true).with_span_list(false).try_init()
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
     };

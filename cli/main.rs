@@ -15,6 +15,7 @@ mod pause;
 mod private;
 mod say;
 mod stop;
+mod telemetry;
 mod top;
 mod verify;
 mod web;
@@ -100,6 +101,27 @@ enum Command {
     Verify(verify::Arguments),
 }
 
+impl Arguments {
+    /// As what the process is named in traces; `None` where it makes none.
+    const fn service(&self) -> Option<&'static str> {
+        match self.command {
+            None => Some("holdfast"),
+            Some(Command::Web(_)) => Some("holdfast-web"),
+            Some(Command::Worker(_)) => Some("holdfast-worker"),
+            Some(
+                Command::Migrate
+                | Command::Key(_)
+                | Command::Pause(_)
+                | Command::Resume(_)
+                | Command::Parked(_)
+                | Command::Top(_)
+                | Command::Demo(_)
+                | Command::Verify(_),
+            ) => None,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -112,11 +134,19 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let log_default = if matches!(arguments.command, Some(Command::Demo(_))) { LOG_DEMO } else { LOG_DEFAULT };
     logging::start(&config::log()?, log_default)?;
+    let traces = if arguments.service().is_some() { config::traces()? } else { None };
+    let telemetry = telemetry::start(traces, arguments.service().unwrap_or_default())?;
+    let done = Box::pin(obey(arguments, telemetry.is_on())).await;
+    telemetry.stop().await;
+    done
+}
+
+async fn obey(arguments: Arguments, traces: bool) -> Result<(), Failure> {
     match arguments.command {
         Some(Command::Demo(arguments)) => demo::run(arguments).await,
-        None => bare::run(arguments.listen).await,
+        None => bare::run(arguments.listen, traces).await,
         Some(Command::Web(arguments)) => web::run(arguments).await,
-        Some(Command::Worker(arguments)) => worker::run(arguments).await,
+        Some(Command::Worker(arguments)) => worker::run(arguments, traces).await,
         Some(Command::Migrate) => migrate::run().await,
         Some(Command::Key(command)) => key::run(command).await,
         Some(Command::Pause(arguments)) => pause::run(arguments, true).await,

@@ -39,11 +39,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let url = config::api_database()?;
     let secrets = config::ipn_secrets(arguments.without_webhooks)?;
     let address = config::listen(arguments.listen)?;
+    let rate = config::rate()?;
     let stop = Stop::listen(arguments.leashed)?;
     let Some(pool) = database::open(&url, "holdfast web", Role::Api, CONNECTIONS, &stop).await? else {
         return Ok(());
     };
-    let app = api::app(api::Config::new(pool.clone(), secrets)).await.map_err(Failure::cannot_start)?;
+    let limits = api::Limits { rate, ..api::Limits::default() };
+    let app = api::app(api::Config { limits, ..api::Config::new(pool.clone(), secrets) })
+        .await
+        .map_err(Failure::cannot_start)?;
     let listener = TcpListener::bind(address).await;
     let listener = listener
         .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))

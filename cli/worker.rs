@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jobs::Lane;
@@ -32,6 +33,12 @@ pub(crate) struct Arguments {
     /// GET /v1/integrity, and logged as an error if anything contradicts anything.
     #[arg(long, value_name = "TIME")]
     verify_every: Option<String>,
+    /// Address to answer `GET /metrics` on, for Prometheus; nowhere unless given
+    ///
+    /// It asks for no key, so choose an address that only the monitoring reaches, such as
+    /// `--metrics 127.0.0.1:9464`. Each process needs one of its own.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Start without an IPN secret, for an exchange that takes no callbacks
     ///
     /// A callback that is in the queue nevertheless cannot be verified and is parked for a person.
@@ -67,7 +74,7 @@ impl From<LaneName> for Lane {
 ///
 /// # Errors
 /// It cannot start, or it died.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failure> {
     let url = config::worker_database()?;
     let lane = Lane::from(arguments.lane);
     if lane != Lane::Ledger {
@@ -75,6 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let verify_every = config::verify_every(arguments.verify_every)?;
     let ipn_secrets = config::ipn_secrets(arguments.without_webhooks)?;
+    let metrics = config::metrics_listen(arguments.metrics)?;
     let stop = Stop::listen(arguments.leashed)?;
     let name = name();
     // The worker opens connections of its own; here the waiting for them can be interrupted.
@@ -84,16 +92,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };
     let grace = Duration::from_secs(arguments.grace.into());
-    let options = Options { url, lane, settings, name, poll: POLL, grace, verify_every };
+    let options = Options { url, lane, settings, name, poll: POLL, grace, verify_every, metrics, traces };
     Box::pin(workers::run(options, stop.future())).await.map_err(failure)
 }
 
 /// What a worker's end means for the process.
 pub(crate) fn failure(error: workers::Error) -> Failure {
     match error {
-        workers::Error::Start(_) | workers::Error::EmptyLane(_) | workers::Error::Begin(_) => {
-            Failure::cannot_start(error)
-        }
+        workers::Error::Start(_)
+        | workers::Error::EmptyLane(_)
+        | workers::Error::Listen(..)
+        | workers::Error::Metrics(_)
+        | workers::Error::Begin(_) => Failure::cannot_start(error),
         workers::Error::Died | workers::Error::Runtime(_) | workers::Error::Grace(_) => Failure::Failed(error.into()),
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 /// Defines an id that is a number in the database and an opaque string in JSON.
 macro_rules! id {
@@ -45,6 +46,14 @@ macro_rules! id {
                 deserializer.deserialize_str(Text).map(Self)
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                id_schema().into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
     };
 }
 
@@ -55,6 +64,10 @@ id!(
 id!(
     /// A trade: the id of the lock-escrow job that opened it.
     TradeId
+);
+id!(
+    /// A withdrawal: the id of the withdrawal-request job that made it.
+    WithdrawalId
 );
 id!(
     /// A callback as it lies in the inbox.
@@ -89,6 +102,16 @@ pub struct PaymentKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id")]
 pub struct NotAnId;
+
+/// What [`parse_id`] takes, but for the numbers of 19 digits that are above the largest id.
+fn id_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("An id: opaque, and a string so that no digit is lost"))
+        .pattern(Some("^[1-9][0-9]{0,18}$"))
+        .examples(["1"])
+        .build()
+}
 
 /// Plain digits without a leading zero, as ids are printed; so one id has one spelling.
 fn parse_id(text: &str) -> Result<i64, NotAnId> {

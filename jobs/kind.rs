@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 
 use crate::desk::Desk;
 use crate::ids::PrincipalId;
-use crate::machines::trade::TradeState;
 use crate::terms::Assets;
 use crate::want::Want;
 
@@ -58,6 +57,15 @@ pub enum Origin {
     Internal,
 }
 
+/// What an API key may be allowed to do that matters for asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Ask on behalf of the exchange's people.
+    Submit,
+    /// Decide on other people's money.
+    Operate,
+}
+
 /// A job as a worker meets it.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -69,6 +77,8 @@ pub struct Job {
     pub received_at: DateTime<Utc>,
     /// How often it was tried before.
     pub attempt: i32,
+    /// W3C trace context of what asked for it; what it causes inherits it.
+    pub trace_parent: Option<String>,
 }
 
 impl Job {
@@ -103,6 +113,14 @@ pub trait Kind: Serialize + DeserializeOwned {
 
     /// Names the rows that the payload names.
     fn rows(&self, want: &mut Want);
+
+    /// What a key must be allowed to do for asking this.
+    fn scope(&self) -> Scope {
+        Scope::Submit
+    }
+
+    /// Names the counters of limits that the job may use, which are locked before anything else.
+    fn limits(&self, _desk: &Desk, _job: &Job, _want: &mut Want) {}
 
     /// Names the people and accounts that those rows imply.
     fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want);
@@ -166,8 +184,8 @@ pub struct Parking {
 pub struct Rejection {
     /// Which rule.
     pub reason: Reason,
-    /// The state that the trade was in.
-    pub found: Option<TradeState>,
+    /// The stored text of the state that the trade or withdrawal was in.
+    pub found: Option<&'static str>,
 }
 
 impl From<Reason> for Rejection {
@@ -243,17 +261,45 @@ pub enum Reason {
     WrongState,
     /// It was received after the deadline.
     DeadlinePassed,
+    /// Only Holdfast itself may do this.
+    NotHoldfast,
+    /// The timer is of an older generation.
+    StaleTimer,
+    /// A mark-paid was taken back before.
+    AlreadyUndone,
+    /// The deadline was put off before.
+    AlreadyExtended,
+    /// The deadline is not put off that far.
+    ExtensionTooLong,
+    /// The amount is below the least that may be withdrawn.
+    AmountTooSmall,
+    /// More than the person may withdraw in a day.
+    KycLimit,
+    /// No such withdrawal, or none came within the time that a job waits for one.
+    WithdrawalUnknown,
+    /// The job that would have made the withdrawal was refused.
+    WithdrawalNeverOpened,
+    /// Only the person whose withdrawal it is may do this.
+    NotTheBeneficiary,
+    /// Only somebody who operates may do this.
+    NotAnOperator,
+    /// Two different principals are needed.
+    SamePrincipal,
+    /// Nobody decides on an account of their own.
+    OwnAccount,
+    /// What was approved is not what is there.
+    ContentChanged,
+    /// This principal has approved it already.
+    AlreadyApproved,
     /// The payload was valid when it was recorded and is not any more.
     PayloadInvalid,
     /// No job of this id is parked.
     NotParked,
-    /// The second decision must be another person's.
-    SamePrincipal,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 29] = [
         Self::InsufficientFunds,
         Self::HoldClosed,
         Self::UserUnknown,
@@ -266,9 +312,23 @@ impl Reason {
         Self::NotTheSeller,
         Self::WrongState,
         Self::DeadlinePassed,
+        Self::NotHoldfast,
+        Self::StaleTimer,
+        Self::AlreadyUndone,
+        Self::AlreadyExtended,
+        Self::ExtensionTooLong,
+        Self::AmountTooSmall,
+        Self::KycLimit,
+        Self::WithdrawalUnknown,
+        Self::WithdrawalNeverOpened,
+        Self::NotTheBeneficiary,
+        Self::NotAnOperator,
+        Self::SamePrincipal,
+        Self::OwnAccount,
+        Self::ContentChanged,
+        Self::AlreadyApproved,
         Self::PayloadInvalid,
         Self::NotParked,
-        Self::SamePrincipal,
     ];
 
     /// The stable code.
@@ -286,9 +346,23 @@ impl Reason {
             Self::NotTheSeller => "not_the_seller",
             Self::WrongState => "wrong_state",
             Self::DeadlinePassed => "deadline_passed",
+            Self::NotHoldfast => "not_holdfast",
+            Self::StaleTimer => "stale_timer",
+            Self::AlreadyUndone => "already_undone",
+            Self::AlreadyExtended => "already_extended",
+            Self::ExtensionTooLong => "extension_too_long",
+            Self::AmountTooSmall => "amount_too_small",
+            Self::KycLimit => "kyc_limit",
+            Self::WithdrawalUnknown => "withdrawal_unknown",
+            Self::WithdrawalNeverOpened => "withdrawal_never_opened",
+            Self::NotTheBeneficiary => "not_the_beneficiary",
+            Self::NotAnOperator => "not_an_operator",
+            Self::SamePrincipal => "same_principal",
+            Self::OwnAccount => "own_account",
+            Self::ContentChanged => "content_changed",
+            Self::AlreadyApproved => "already_approved",
             Self::PayloadInvalid => "payload_invalid",
             Self::NotParked => "not_parked",
-            Self::SamePrincipal => "same_principal",
         }
     }
 
@@ -307,9 +381,23 @@ impl Reason {
             Self::NotTheSeller => "Only the seller of the trade may do this",
             Self::WrongState => "The trade is in a state that does not allow this",
             Self::DeadlinePassed => "The request was received after the trade's deadline",
+            Self::NotHoldfast => "Nobody may ask for this; Holdfast does it by itself",
+            Self::StaleTimer => "The deadline of this timer was put off, or the timer was set anew",
+            Self::AlreadyUndone => "The buyer has taken a payment of this trade back before, which is possible once",
+            Self::AlreadyExtended => "The deadline of this trade was put off before, which is possible once",
+            Self::ExtensionTooLong => "The deadline of a trade is not put off that far",
+            Self::AmountTooSmall => "The amount is smaller than the least that may be withdrawn",
+            Self::KycLimit => "The request exceeds what the user may withdraw in a day",
+            Self::WithdrawalUnknown => "No such withdrawal was requested",
+            Self::WithdrawalNeverOpened => "The request that would have made this withdrawal was refused",
+            Self::NotTheBeneficiary => "Only the user whose withdrawal it is may do this",
+            Self::NotAnOperator => "Only a principal with a key that may operate may do this",
+            Self::SamePrincipal => "Two different principals are needed for this",
+            Self::OwnAccount => "Nobody decides on an account of their own",
+            Self::ContentChanged => "What was approved is not what the withdrawal says",
+            Self::AlreadyApproved => "This principal has approved this withdrawal already",
             Self::PayloadInvalid => "The request is not valid",
             Self::NotParked => "The job is not parked: it is queued, or it has ended",
-            Self::SamePrincipal => "The first decision was yours; cancelling this job takes another person's as well",
         }
     }
 
@@ -324,11 +412,27 @@ impl Reason {
             | Self::NotTheSeller
             | Self::WrongState
             | Self::DeadlinePassed
-            | Self::NotParked
-            | Self::SamePrincipal => true,
-            Self::UserUnknown | Self::ReferrerUnknown | Self::SelfTrade | Self::TradeUnknown | Self::PayloadInvalid => {
-                false
-            }
+            | Self::NotHoldfast
+            | Self::StaleTimer
+            | Self::AlreadyUndone
+            | Self::AlreadyExtended
+            | Self::KycLimit
+            | Self::WithdrawalNeverOpened
+            | Self::NotTheBeneficiary
+            | Self::NotAnOperator
+            | Self::SamePrincipal
+            | Self::OwnAccount
+            | Self::ContentChanged
+            | Self::AlreadyApproved
+            | Self::NotParked => true,
+            Self::UserUnknown
+            | Self::ReferrerUnknown
+            | Self::SelfTrade
+            | Self::TradeUnknown
+            | Self::ExtensionTooLong
+            | Self::AmountTooSmall
+            | Self::WithdrawalUnknown
+            | Self::PayloadInvalid => false,
         }
     }
 

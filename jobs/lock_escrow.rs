@@ -1,30 +1,31 @@
-use chrono::TimeDelta;
 use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
 use crate::machines::trade::TradeState;
+use crate::referral;
 use crate::terms::{AssetTerms, Assets};
 use crate::trade::{MakerSide, Trade};
 use crate::want::Want;
 
-/// How long the buyer has to say that they paid.
-const PAY_WINDOW: TimeDelta = TimeDelta::minutes(120);
-
 /// Opens a trade: sets aside exactly the traded amount in the seller's wallet. The id of the
 /// trade and of its hold is the id of this job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"seller_id": "1", "buyer_id": "2", "asset": "btc", "amount": "0.1", "maker": "seller"})))]
 pub struct LockEscrow {
     /// Whose money is held.
     pub seller_id: UserId,
     /// Who receives it on release.
     pub buyer_id: UserId,
     /// Code of the asset.
+    #[schema(pattern = "^[a-z0-9]{2,20}$", examples("btc"))]
     pub asset: String,
     /// Decimal text, exact in the asset's scale, above zero.
+    #[schema(pattern = "^(0|[1-9][0-9]{0,28})(\\.[0-9]+)?$", examples("0.1"))]
     pub amount: String,
     /// Whose offer it was; decides who pays which fee rate.
     pub maker: MakerSide,
@@ -85,12 +86,16 @@ impl Decide for LockEscrow {
         if let Some(later) = [self.seller_id, self.buyer_id].into_iter().find_map(|user| desk.await_user(user, job)) {
             return later;
         }
-        let (Some(seller), Some(_)) = (desk.users.get(&self.seller_id), desk.users.get(&self.buyer_id)) else {
+        let (Some(seller), Some(buyer)) = (desk.users.get(&self.seller_id), desk.users.get(&self.buyer_id)) else {
             return Reason::UserUnknown.into();
         };
         if seller.frozen {
             return Reason::UserFrozen.into();
         }
+        let referrals = match self.maker {
+            MakerSide::Seller => referral::fixed_at_lock(desk, seller, buyer),
+            MakerSide::Buyer => referral::fixed_at_lock(desk, buyer, seller),
+        };
         let Some(wallet) = desk.book.account_id(&Desk::wallet(self.seller_id, terms.asset.id)) else {
             return Reason::InsufficientFunds.into();
         };
@@ -111,11 +116,16 @@ impl Decide for LockEscrow {
             taker_rate: terms.taker_rate,
             fees: None,
             opened_at: desk.now,
-            pay_by: desk.now.checked_add_signed(PAY_WINDOW).unwrap_or(desk.now),
+            pay_by: desk.now.checked_add_signed(desk.rules.pay_window).unwrap_or(desk.now),
             paid_at: None,
             closed_at: None,
+            timer: 1,
+            extended_at: None,
+            undone_at: None,
+            ended_at: None,
+            commissioned: Amount::ZERO,
         };
-        if desk.trades.insert(id, trade) {
+        if desk.trades.insert(id, trade) && (referrals.is_empty() || desk.referrals.insert(id, referrals)) {
             Verdict::SETTLED
         } else {
             Verdict::contradiction(format!("trade {id} exists already"))

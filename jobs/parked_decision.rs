@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::desk::Desk;
 use crate::ids::{JobRef, PrincipalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Scope, Settlement, Verdict};
 use crate::pause::check_reason;
 use crate::registry::kind_info;
 use crate::terms::Assets;
@@ -109,6 +109,10 @@ impl Kind for ParkedDecision {
 
     fn rows(&self, want: &mut Want) {
         want.parked.insert(self.job_id);
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}

@@ -2,10 +2,11 @@ use chrono::{DateTime, Utc};
 use ledger::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::PrincipalId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Scope, Settlement, Verdict};
 use crate::registry::kind_info;
 use crate::terms::Assets;
 use crate::want::Want;
@@ -17,21 +18,23 @@ pub const RAILS: [&str; 2] = ["bank", "crypto"];
 const REASON_CHARS_MAX: usize = 500;
 
 /// Pauses something, or lets it go on. What is paused is put off, never refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
     /// What sort of thing.
     pub scope: PauseScope,
     /// Which one: a lane, a kind, the code of an asset, or a rail.
+    #[schema(pattern = "^[a-z0-9-]{1,40}$")]
     pub name: String,
     /// True to pause it, false to let it go on.
     pub paused: bool,
     /// Why, for whoever looks later; 1 to 500 characters.
+    #[schema(pattern = "[^\\s\\x00]", min_length = 1, max_length = 500)]
     pub reason: String,
 }
 
 /// What can be paused. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PauseScope {
     /// A class of workers: they claim nothing.
@@ -158,6 +161,10 @@ impl Kind for Pause {
 
     fn rows(&self, want: &mut Want) {
         want.pauses.insert(self.key());
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}

@@ -1,22 +1,39 @@
 use ledger::AssetId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::cause::Cause;
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
+use crate::registry::AnyJob;
 use crate::terms::Assets;
-use crate::trade::judge;
+use crate::trade::{Actor, Trade, judge};
 use crate::want::Want;
 
-/// Gives the held money back to the seller, because the buyer gives the trade up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Gives the held money back to the seller: because the buyer gives the trade up, or because it was
+/// cancelled or has expired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "user_id": "2"})))]
 pub struct Refund {
     /// The trade.
     pub trade_id: TradeId,
-    /// The buyer, who alone may give it up.
-    pub user_id: UserId,
+    /// The buyer, who alone may give it up; nobody where a cancellation or an expiry causes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = true, value_type = UserId)]
+    pub user_id: Option<UserId>,
+}
+
+/// The refund that the end of a trade causes: once for its hold.
+pub(crate) fn cause(id: TradeId, trade: &Trade, job: &Job) -> Cause {
+    Cause {
+        kind: AnyJob::Refund(Refund { trade_id: id, user_id: None }),
+        key: format!("hold:{}", trade.hold.0),
+        run_at: None,
+        caused_by: Some(job.clone()),
+    }
 }
 
 impl Kind for Refund {
@@ -29,7 +46,10 @@ impl Kind for Refund {
     }
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
+        match self.user_id {
+            Some(_) => Ok(()),
+            None => Err(Invalid::new("user_id", "field_missing", "the buyer who gives the trade up is not named")),
+        }
     }
 
     fn rows(&self, want: &mut Want) {
@@ -37,7 +57,7 @@ impl Kind for Refund {
     }
 
     fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
-        if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| !trade.state.is_final()) {
+        if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| trade.closed_at.is_none()) {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
         }
     }
@@ -49,7 +69,11 @@ impl Kind for Refund {
 
 impl Decide for Refund {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
-        let (trade, state) = match judge(desk, job, self.trade_id, TradeMove::Refund, self.user_id) {
+        let (event, by) = match self.user_id {
+            Some(buyer) => (TradeMove::Refund, Actor::User(buyer)),
+            None => (TradeMove::GiveBack, Actor::Holdfast),
+        };
+        let (trade, state) = match judge(desk, job, self.trade_id, event, by) {
             Ok(judged) => judged,
             Err(verdict) => return verdict,
         };

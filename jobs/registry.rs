@@ -2,17 +2,22 @@ use ledger::AssetId;
 
 use crate::deposit_credit::DepositCredit;
 use crate::desk::Desk;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::lock_escrow::LockEscrow;
 use crate::parked_decision::ParkedDecision;
 use crate::pause::Pause;
+use crate::referral_commission::ReferralCommission;
 use crate::refund::Refund;
 use crate::release::Release;
 use crate::terms::Assets;
+use crate::timer_expiry::TimerExpiry;
 use crate::trade_event::TradeEvent;
+use crate::user_flag::UserFlag;
 use crate::user_register::UserRegister;
 use crate::verify::Verify;
 use crate::want::Want;
+use crate::withdrawal_decision::WithdrawalDecision;
+use crate::withdrawal_request::WithdrawalRequest;
 
 /// What is known of a kind without a job of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,16 @@ macro_rules! kinds {
                 match self { $(Self::$kind(kind) => kind.check(assets),)+ }
             }
 
+            /// See [`Kind::scope`].
+            pub fn scope(&self) -> Scope {
+                match self { $(Self::$kind(kind) => kind.scope(),)+ }
+            }
+
+            /// See [`Kind::limits`].
+            pub fn limits(&self, desk: &Desk, job: &Job, want: &mut Want) {
+                match self { $(Self::$kind(kind) => kind.limits(desk, job, want),)+ }
+            }
+
             /// See [`Kind::rows`].
             pub fn rows(&self, want: &mut Want) {
                 match self { $(Self::$kind(kind) => kind.rows(want),)+ }
@@ -129,7 +144,22 @@ macro_rules! kinds {
     };
 }
 
-kinds![UserRegister, DepositCredit, LockEscrow, TradeEvent, Release, Refund, Pause, ParkedDecision, Verify];
+kinds![
+    UserRegister,
+    DepositCredit,
+    LockEscrow,
+    TradeEvent,
+    TimerExpiry,
+    Release,
+    Refund,
+    ReferralCommission,
+    WithdrawalRequest,
+    WithdrawalDecision,
+    UserFlag,
+    Pause,
+    ParkedDecision,
+    Verify,
+];
 
 /// The kind of this name.
 pub fn kind_info(name: &str) -> Option<KindInfo> {

@@ -1,18 +1,20 @@
 use ledger::{Amount, AssetId, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
-use crate::receivable;
 use crate::terms::Assets;
-use crate::trade::{Trade, judge};
+use crate::trade::{Actor, Trade, judge};
 use crate::want::Want;
+use crate::{receivable, referral};
 
 /// Lets the held money go to the buyer, less the maker's and the taker's fee.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"trade_id": "4", "user_id": "1"})))]
 pub struct Release {
     /// The trade.
     pub trade_id: TradeId,
@@ -35,6 +37,7 @@ impl Kind for Release {
 
     fn rows(&self, want: &mut Want) {
         want.trades.insert(self.trade_id);
+        want.referrals.insert(self.trade_id);
     }
 
     fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
@@ -53,7 +56,7 @@ impl Kind for Release {
 
 impl Decide for Release {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
-        let (trade, state) = match judge(desk, job, self.trade_id, TradeMove::Release, self.user_id) {
+        let (trade, state) = match judge(desk, job, self.trade_id, TradeMove::Release, Actor::User(self.user_id)) {
             Ok(judged) => judged,
             Err(verdict) => return verdict,
         };
@@ -72,7 +75,11 @@ impl Decide for Release {
             trade.closed_at = Some(now);
         });
         debug_assert!(updated, "the trade was just found");
-        Verdict::SETTLED
+        let released = Trade { fees: Some(fees), ..trade };
+        match referral::cause_commissions(desk, job, self.trade_id, &released) {
+            Ok(()) => Verdict::SETTLED,
+            Err(verdict) => verdict,
+        }
     }
 }
 

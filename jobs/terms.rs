@@ -13,6 +13,27 @@ pub struct AssetTerms {
     pub maker_rate: BasisPoints,
     /// Taker fee of new trades.
     pub taker_rate: BasisPoints,
+    /// How it leaves.
+    pub withdraw: WithdrawTerms,
+}
+
+/// The terms under which an asset leaves. Amounts are minor units.
+#[derive(Clone, Debug)]
+pub struct WithdrawTerms {
+    /// The way that it leaves: `crypto` or `bank`.
+    pub rail: String,
+    /// The chain that its addresses are of.
+    pub network: String,
+    /// Decimal places that a withdrawal may have.
+    pub scale: u8,
+    /// The least that may be withdrawn.
+    pub min: Amount,
+    /// What we charge on top.
+    pub fee: Amount,
+    /// The most that the provider may charge us.
+    pub network_fee_max: Amount,
+    /// More than this needs two approvers.
+    pub two_approvals_above: Amount,
 }
 
 /// The registry of assets as it was read from the database.

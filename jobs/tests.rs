@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use crate::machines::trade::{Forbidden, Party, TradeMove, TradeState, next};
 use crate::{
-    AnyJob, AssetTerms, Assets, Desk, Job, LockEscrow, MakerSide, PrincipalId, Reason, Refund, Release, Tier,
-    TradeEvent, TradeEventName, TradeId, User, UserId, Verdict,
+    AnyJob, AssetTerms, Assets, Desk, Job, LockEscrow, MakerSide, PrincipalId, Reason, Refund, Release, Rules, Tier,
+    TradeEvent, TradeEventName, TradeId, User, UserId, Verdict, WithdrawTerms,
 };
 
 const BTC: AssetId = AssetId::new(1);
@@ -22,8 +22,17 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn desk() -> Desk {
     let asset = Asset { id: BTC, code: "btc".to_owned(), scale: 3 };
     let rate = |bps| BasisPoints::new(bps).unwrap();
-    let terms = AssetTerms { asset, credit_max: Amount::MAX, maker_rate: rate(10), taker_rate: rate(25) };
-    let mut desk = Desk::new(at(0), 0, Assets::new(vec![terms]));
+    let withdraw = WithdrawTerms {
+        rail: "crypto".to_owned(),
+        network: "bitcoin".to_owned(),
+        scale: 6,
+        min: Amount::ZERO,
+        fee: Amount::ZERO,
+        network_fee_max: Amount::ZERO,
+        two_approvals_above: Amount::MAX,
+    };
+    let terms = AssetTerms { asset, credit_max: Amount::MAX, maker_rate: rate(10), taker_rate: rate(25), withdraw };
+    let mut desk = Desk::new(at(0), 0, Assets::new(vec![terms]), Rules::default());
     for (id, key, posted) in [
         (1, Desk::wallet(UserId(1), BTC), 1_000),
         (2, Desk::wallet(UserId(2), BTC), 0),
@@ -33,14 +42,14 @@ fn desk() -> Desk {
         desk.book.load_account(Account { id, key, version: 1, balance: Balance { posted, held: 0 } }).unwrap();
     }
     for id in 1..=3 {
-        let user = User { referrer: None, tier: Tier::Standard, frozen: false, registered_at: at(0) };
+        let user = User { referrer: None, tier: Tier::Standard, frozen: false, kyc: 0, registered_at: at(0) };
         desk.users.load(UserId(id), user);
     }
     desk
 }
 
 fn job(id: i64) -> Job {
-    Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: at(0), attempt: 0 }
+    Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: at(0), attempt: 0, trace_parent: None }
 }
 
 fn lock(amount: &str) -> AnyJob {
@@ -125,7 +134,7 @@ fn a_lock_holds_and_a_lock_beyond_the_balance_is_refused() {
 #[test]
 fn a_refund_gives_everything_back() {
     let mut desk = with_trade("0.6", true);
-    let refund = AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: UserId(2) });
+    let refund = AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: Some(UserId(2)) });
     assert_eq!(refund.decide(&mut desk, &job(9)), Verdict::SETTLED);
     assert_eq!(balances(&desk)[&1], (1_000, 0));
 }
@@ -135,7 +144,8 @@ fn a_mark_received_in_time_counts_however_late_it_is_decided() {
     let mark = |received: i64| {
         let mut desk = with_trade("0.6", false);
         desk.now = at(1_000_000);
-        let event = TradeEvent { trade_id: TradeId(7), event: TradeEventName::MarkPaid, user_id: UserId(2) };
+        let event =
+            TradeEvent { trade_id: TradeId(7), event: TradeEventName::MarkPaid, user_id: UserId(2), minutes: None };
         AnyJob::TradeEvent(event).decide(&mut desk, &Job { received_at: at(received), ..job(9) })
     };
     assert_eq!(mark(7_200), Verdict::SETTLED);
@@ -165,7 +175,7 @@ proptest! {
         let job_of = if release {
             AnyJob::Release(Release { trade_id: TradeId(7), user_id: UserId(1) })
         } else {
-            AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: UserId(2) })
+            AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: Some(UserId(2)) })
         };
         prop_assert_eq!(job_of.decide(&mut desk, &job(9)), Verdict::SETTLED);
         desk.undo(mark);

@@ -1,9 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{Amount, AssetId, BasisPoints, HoldId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
-use crate::ids::{TradeId, UserId};
+use crate::ids::{PrincipalId, TradeId, UserId};
 use crate::kind::{Job, Reason, Rejection, Verdict};
 use crate::machines::trade::{Forbidden, Party, TradeMove, TradeState, next};
 
@@ -40,12 +41,22 @@ pub struct Trade {
     pub pay_by: DateTime<Utc>,
     /// When the buyer's mark-paid was received.
     pub paid_at: Option<DateTime<Utc>>,
-    /// When it was released or refunded.
+    /// When the hold was closed.
     pub closed_at: Option<DateTime<Utc>>,
+    /// Which timer counts: one of an older generation does nothing.
+    pub timer: i16,
+    /// When the seller's extension was received.
+    pub extended_at: Option<DateTime<Utc>>,
+    /// When the buyer took their mark-paid back.
+    pub undone_at: Option<DateTime<Utc>>,
+    /// When it was cancelled or expired.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What of the fees went to referrers; minor units.
+    pub commissioned: Amount,
 }
 
 /// Whose offer a trade came from. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MakerSide {
     /// The seller offered.
@@ -83,7 +94,7 @@ impl Trade {
 
     /// A refusal that tells the state it found.
     pub const fn refusal(&self, reason: Reason) -> Rejection {
-        Rejection { reason, found: Some(self.state) }
+        Rejection { reason, found: Some(self.state.as_str()) }
     }
 }
 
@@ -96,23 +107,38 @@ pub(crate) fn judge(
     job: &Job,
     id: TradeId,
     event: TradeMove,
-    by: UserId,
+    by: Actor,
 ) -> Result<(Trade, TradeState), Verdict> {
     let Some(trade) = desk.trades.get(&id) else {
         return Err(missing(desk, job, id));
     };
-    match next(trade.state, event, trade.party(by)) {
+    let party = match by {
+        Actor::User(user) => trade.party(user),
+        Actor::Holdfast if job.submitted_by == PrincipalId::HOLDFAST => Party::Holdfast,
+        Actor::Holdfast => Party::Stranger,
+    };
+    match next(trade.state, event, party) {
         Ok(state) => Ok((trade.clone(), state)),
         // A stranger is not told where the trade stands.
-        Err(forbidden) if trade.party(by) == Party::Stranger => Err(reason(forbidden).into()),
+        Err(forbidden) if party == Party::Stranger => Err(reason(forbidden).into()),
         Err(forbidden) => Err(trade.refusal(reason(forbidden)).into()),
     }
+}
+
+/// On whose behalf a job acts on a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// A person, named by the submitter.
+    User(UserId),
+    /// Holdfast itself; that it really is, the job's submitter must show.
+    Holdfast,
 }
 
 const fn reason(forbidden: Forbidden) -> Reason {
     match forbidden {
         Forbidden::NotTheSeller => Reason::NotTheSeller,
         Forbidden::NotTheBuyer => Reason::NotTheBuyer,
+        Forbidden::NotHoldfast => Reason::NotHoldfast,
         Forbidden::WrongState => Reason::WrongState,
     }
 }

@@ -1,17 +1,19 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::UserId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
-use crate::people::{Tier, User};
+use crate::people::{Referrer, Tier, User};
 use crate::terms::Assets;
 use crate::want::Want;
 
 /// Registers a person. Their id is the id of this job.
 ///
 /// The referrer must be registered already and never changes, so no cycle of referrers can form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({})))]
 pub struct UserRegister {
     /// Who brought them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,12 +47,14 @@ impl Decide for UserRegister {
         if let Some(later) = self.referrer_id.and_then(|referrer| desk.await_user(referrer, job)) {
             return later;
         }
-        if let Some(referrer) = self.referrer_id
-            && desk.users.get(&referrer).is_none()
-        {
-            return Reason::ReferrerUnknown.into();
-        }
-        let user = User { referrer: self.referrer_id, tier: Tier::Standard, frozen: false, registered_at: desk.now };
+        let referrer = match self.referrer_id {
+            None => None,
+            Some(id) => match desk.users.get(&id) {
+                Some(referrer) => Some(Referrer { id, tier: referrer.tier }),
+                None => return Reason::ReferrerUnknown.into(),
+            },
+        };
+        let user = User { referrer, tier: Tier::Standard, frozen: false, kyc: 0, registered_at: desk.now };
         if desk.users.insert(id, user) {
             Verdict::SETTLED
         } else {

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::desk::Desk;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::terms::Assets;
 use crate::want::Want;
 
 /// Runs the integrity checks and records what they found. It reads everything and takes long, so
 /// it is leased by a loop of its own and never part of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {}
 
@@ -26,6 +27,10 @@ impl Kind for Verify {
     }
 
     fn rows(&self, _: &mut Want) {}
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
+    }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
 }

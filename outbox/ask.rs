@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 /// One job to be recorded.
@@ -17,6 +18,8 @@ pub struct Ask {
     pub lane: &'static str,
     /// What it is about; `None` means itself.
     pub subject: Option<i64>,
+    /// Not before this; `None` means at once.
+    pub run_at: Option<DateTime<Utc>>,
     /// The job whose settlement causes it.
     pub caused_by: Option<i64>,
     /// W3C trace context.

@@ -21,6 +21,8 @@ pub struct Claimed {
     pub attempt: i32,
     /// Not before this it was to run.
     pub run_at: DateTime<Utc>,
+    /// W3C trace context of what asked for it.
+    pub trace_parent: Option<String>,
 }
 
 /// What stands for the kind of an outbox row that has no job.
@@ -123,7 +125,7 @@ async fn with_jobs(
     // The bounds let Postgres leave out partitions that cannot hold any of the ids.
     let jobs = sqlx::query!(
         r#"
-        select id, kind, payload::text as "payload!", submitted_by, received_at
+        select id, kind, payload::text as "payload!", submitted_by, received_at, trace_parent
         from job where id = any ($1) and id between $2 and $3 order by id
         "#,
         &ids,
@@ -144,6 +146,7 @@ async fn with_jobs(
                 received_at: job.received_at,
                 attempt,
                 run_at,
+                trace_parent: job.trace_parent,
             },
             // Nobody records a row without its job, but if one is there it must not stop the lane:
             // no kind has this name, so it ends with a person.
@@ -155,9 +158,19 @@ async fn with_jobs(
                 received_at: run_at,
                 attempt,
                 run_at,
+                trace_parent: None,
             },
         })
         .collect())
+}
+
+/// The stored name of a job's kind, or [`NO_SUCH_JOB`].
+///
+/// # Errors
+/// Any error of the database.
+pub async fn kind_of(db: &mut PgConnection, job_id: i64) -> Result<String, sqlx::Error> {
+    let kind = sqlx::query_scalar!("select kind from job where id = $1", job_id).fetch_optional(db).await?;
+    Ok(kind.unwrap_or_else(|| NO_SUCH_JOB.to_owned()))
 }
 
 /// Leases up to `limit` due jobs of a lane, or of `only` where that is given: moves them ahead by

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::ask::Ask;
@@ -46,13 +47,14 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
     let subjects: Vec<Option<i64>> = asks.iter().map(|ask| ask.subject).collect();
     let causes: Vec<Option<i64>> = asks.iter().map(|ask| ask.caused_by).collect();
     let traces: Vec<Option<&str>> = asks.iter().map(|ask| ask.trace_parent.as_deref()).collect();
+    let times: Vec<Option<DateTime<Utc>>> = asks.iter().map(|ask| ask.run_at).collect();
     let fresh = sqlx::query!(
         r#"
         with asked as materialized (
             select nextval('job_id') as job_id, a.*
             from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[],
-                $7::bigint[], $8::bigint[], $9::text[])
-                with ordinality as a (submitter, kind, key, hash, payload, lane, subject, caused_by, trace, place)
+                $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[])
+                with ordinality as a (submitter, kind, key, hash, payload, lane, subject, caused_by, trace, run_at, place)
         ), fresh as (
             insert into request (submitter, kind, key, payload_hash, job_id)
             select submitter, kind, key, hash, job_id from asked order by submitter, kind, key, place
@@ -64,7 +66,8 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
             from asked join fresh using (job_id) order by job_id
         ), queued as (
             insert into outbox (job_id, lane, slot, subject, run_at)
-            select job_id, lane, coalesce(subject, job_id) & 63, coalesce(subject, job_id), (select clock())
+            select job_id, lane, coalesce(subject, job_id) & 63, coalesce(subject, job_id),
+                coalesce(run_at, (select clock()))
             from asked join fresh using (job_id) order by job_id
         )
         select place as "place!", job_id as "job_id!" from asked join fresh using (job_id)
@@ -78,6 +81,7 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
         &subjects as _,
         &causes as _,
         &traces as _,
+        &times as _,
     )
     .fetch_all(&mut *db)
     .await?;

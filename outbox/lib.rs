@@ -19,12 +19,12 @@ mod unpark;
 mod weather;
 
 pub use ask::{Ask, payload_hash};
-pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, lease};
+pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease};
 pub use complete::{Ended, complete};
 pub use connect::{Role, StartError, connect_options, note_options, open, refuse_unsafe_server};
 pub use enqueue::{Recorded, enqueue};
 pub use nudge::{Ears, nudge};
-pub use overtaken::overtaken;
+pub use overtaken::{overtaken, received_by};
 pub use park::{Parked, park};
 pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, behind_paused, moment, put_off, wake};

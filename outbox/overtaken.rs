@@ -1,7 +1,9 @@
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// Which of these jobs have overtaken another: something about the same subject was received
-/// earlier, is still queued, and is not part of `batch`. Each job is given with its subject.
+/// earlier, is still queued, and is not part of `batch`. Each job is given with its subject. What
+/// was scheduled for later, a timer, has not been overtaken: its time has not come.
 ///
 /// Asked under the lock of the subject, so that what is queued now cannot have been settled
 /// behind the asker's back.
@@ -17,10 +19,43 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
         r#"
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         where exists (select from outbox o
-            where o.subject = a.subject and o.job_id < a.job_id and o.job_id <> all ($3))
+            where o.subject = a.subject and o.job_id < a.job_id and o.job_id <> all ($3)
+                and (o.attempt > 0 or o.run_at <= (select clock())))
         "#,
         &ids,
         &subjects,
+        batch,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Which of these subjects, each given with a deadline, have a job that was received by it and is
+/// queued or parked, other than those of `batch`.
+///
+/// Asked under the lock of the subject, as [`overtaken`].
+///
+/// # Errors
+/// Any error of the database.
+pub async fn received_by(
+    db: &mut PgConnection,
+    subjects: &[(i64, DateTime<Utc>)],
+    batch: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let (ids, deadlines): (Vec<i64>, Vec<DateTime<Utc>>) = subjects.iter().copied().unzip();
+    sqlx::query_scalar!(
+        r#"
+        select a.subject as "subject!" from unnest($1::bigint[], $2::timestamptz[]) as a (subject, deadline)
+        where exists (
+            select from outbox o join job j on j.id = o.job_id
+            where o.subject = a.subject and o.job_id <> all ($3) and j.received_at <= a.deadline
+        ) or exists (
+            select from parked p join job j on j.id = p.job_id
+            where p.subject = a.subject and j.received_at <= a.deadline
+        )
+        "#,
+        &ids,
+        &deadlines,
         batch,
     )
     .fetch_all(db)

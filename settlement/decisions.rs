@@ -59,7 +59,7 @@ impl Decisions {
                 if let (Reason::WrongState, Some(subject)) = (reason, subject) {
                     self.refused_by_state.push((job_id, subject, job.attempt));
                 }
-                let result = found.map(|state| format!(r#"{{"state":"{}"}}"#, state.as_str()));
+                let result = found.map(|state| format!(r#"{{"state":"{state}"}}"#));
                 self.ended.push(Ended { job_id, status: "rejected", reason: Some(reason.code()), result, attempts });
             }
             Verdict::Later { after, why } => {
@@ -68,7 +68,6 @@ impl Decisions {
             }
             Verdict::Park(parking) => {
                 self.report.parked = self.report.parked.saturating_add(1);
-                tracing::error!(job_id, reason = parking.reason, detail = parking.detail, "job parked");
                 self.parked.push(Parked {
                     job_id,
                     attempt: job.attempt,

@@ -4,6 +4,7 @@
 //! one transaction with the claim. How many statements that takes does not depend on the size of
 //! the batch.
 
+mod committed;
 mod decisions;
 mod load;
 mod numeric;
@@ -12,9 +13,11 @@ mod settle;
 mod settler;
 mod store;
 mod tables;
+mod timers;
 mod verification;
 pub mod verify;
 
+pub use committed::{Committed, Done, End, Watcher};
 pub use numeric::Numeric;
 pub use settle::{Batch, Report};
 pub use settler::{Settings, Settler};

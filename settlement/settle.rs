@@ -1,5 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -9,6 +9,7 @@ use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use rustc_hash::FxHashMap;
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use crate::committed::{Stored, Unread};
 use crate::decisions::Decisions;
 use crate::load::load;
 use crate::pauses::Pauses;
@@ -27,6 +28,8 @@ const RACES_MAX: u8 = 5;
 pub struct Batch {
     tx: Transaction<'static, Postgres>,
     claimed: Vec<Claimed>,
+    /// When its transaction began.
+    since: Instant,
 }
 
 impl Batch {
@@ -98,6 +101,7 @@ impl Settler {
         let from = self.cursor();
         let suspects = self.remember().suspects.clone();
         let mut tx = self.pool.begin().await?;
+        let since = Instant::now();
         let limit = i64::from(self.settings.batch_max);
         let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &suspects).await?;
         if claimed.is_empty() && from.job_id != Cursor::START.job_id {
@@ -111,7 +115,7 @@ impl Settler {
             return Ok(None);
         };
         self.move_cursor(Cursor { run_at, job_id });
-        Ok(Some(Batch { tx, claimed }))
+        Ok(Some(Batch { tx, claimed, since }))
     }
 
     /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
@@ -168,8 +172,9 @@ impl Settler {
             };
             for part in parts.into_iter().filter(|part| !part.is_empty()) {
                 let mut tx = self.pool.begin().await?;
+                let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self.settle_whole(Batch { tx, claimed }).await {
+                match self.settle_whole(Batch { tx, claimed, since }).await {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -208,10 +213,11 @@ impl Settler {
             return self.park_alone(parked).await;
         }
         let mut tx = self.pool.begin().await?;
+        let since = Instant::now();
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch { tx, claimed }).await {
+        match self.settle_whole(Batch { tx, claimed, since }).await {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
@@ -221,14 +227,14 @@ impl Settler {
     /// else is tried, since until then its rows stay locked; and what is known of accounts is
     /// forgotten, since those that it made do not exist.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
-        let Batch { mut tx, claimed } = batch;
+        let Batch { mut tx, claimed, since } = batch;
         let settled = AssertUnwindSafe(self.settle_within(&mut tx, claimed)).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
             Err(Failure::Database(sqlx::Error::Decode(message.into())))
         });
         let result = match settled {
-            Ok(report) => tx.commit().await.map(|()| report).map_err(Failure::Database),
+            Ok(stored) => tx.commit().await.map(|()| self.told(&stored, since)).map_err(Failure::Database),
             Err(failure) => {
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "the rollback failed; the connection is closed instead");
@@ -243,12 +249,12 @@ impl Settler {
     }
 
     /// Load → decide → store → complete.
-    async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Report, Failure> {
+    async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
         let moment = outbox::moment(&mut *db).await?;
         let mut pauses = Pauses::read(&moment.paused);
         let mut decisions = Decisions::default();
         let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
-        let jobs = read(claimed, &mut decisions);
+        let (jobs, unread) = read(claimed, &mut decisions);
         let desk = self.load_desk(&mut *db, moment.now, &jobs).await?;
         pauses.look_ahead(&mut *db, &jobs).await?;
         let desk = decide(desk, &jobs, pauses, &mut decisions)?;
@@ -258,7 +264,7 @@ impl Settler {
         outbox::postpone(&mut *db, &decisions.postponed).await?;
         outbox::put_off(&mut *db, &decisions.put_off).await?;
         outbox::park(db, &decisions.parked).await?;
-        Ok(decisions.report)
+        Ok(Stored { decisions, jobs, unread, now: moment.now })
     }
 
     async fn load_desk(
@@ -267,11 +273,11 @@ impl Settler {
         now: DateTime<Utc>,
         jobs: &[(Job, AnyJob)],
     ) -> Result<Desk, sqlx::Error> {
-        let (assets, mut known) = {
+        let (assets, rules, mut known) = {
             let mut memory = self.remember();
-            (memory.assets.clone(), std::mem::take(&mut memory.known))
+            (memory.assets.clone(), memory.rules.clone(), std::mem::take(&mut memory.known))
         };
-        let mut desk = Desk::new(now, self.stripe, assets);
+        let mut desk = Desk::new(now, self.stripe, assets, rules);
         let loaded = load(db, &mut desk, jobs, &self.settings.ipn_secrets, &mut known).await;
         if loaded.is_ok() {
             self.remember().known = known;
@@ -293,26 +299,34 @@ impl Settler {
     }
 
     async fn park_alone(&self, parked: Parked) -> Result<Report, sqlx::Error> {
-        tracing::error!(job_id = parked.job_id, reason = parked.reason, detail = parked.detail, "job parked");
         let mut tx = self.pool.begin().await?;
-        outbox::park(&mut tx, &[parked]).await?;
+        let now = outbox::clock(&mut tx).await?;
+        let kind = outbox::kind_of(&mut tx, parked.job_id).await?;
+        outbox::park(&mut tx, std::slice::from_ref(&parked)).await?;
         tx.commit().await?;
+        self.told_of_parked(&parked, &kind, now);
         Ok(Report { parked: 1, ..Report::default() })
     }
 }
 
-/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked.
-fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> {
+/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked. The
+/// second answer has the stored kinds of those that could not be read.
+fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>, Unread) {
     let mut jobs = Vec::with_capacity(claimed.len());
+    let mut unread = Vec::new();
     for row in claimed {
         let job = Job {
             id: JobId(row.job_id),
             submitted_by: PrincipalId(row.submitted_by),
             received_at: row.received_at,
             attempt: row.attempt,
+            trace_parent: row.trace_parent,
         };
         match AnyJob::read(&row.kind, &row.payload) {
-            Ok(kind) => jobs.push((job, kind)),
+            Ok(kind) => {
+                jobs.push((job, kind));
+                continue;
+            }
             // A newer release may have asked for it, and its workers will do it.
             Err(BadPayload::UnknownKind(name)) if name != outbox::NO_SUCH_JOB => {
                 let why = "this worker does not know the kind";
@@ -324,8 +338,9 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> Vec<(Job, AnyJob)> 
                 decisions.note(&job, None, Verdict::Park(parking));
             }
         }
+        unread.push((row.job_id, row.kind));
     }
-    jobs
+    (jobs, unread)
 }
 
 /// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.

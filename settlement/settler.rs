@@ -1,14 +1,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jobs::{Assets, Lane};
+use jobs::{Assets, Lane, Rules};
 use ledger::AccountKey;
 use outbox::{Cursor, Suspects};
 use providers::nowpayments::Secret;
 use rustc_hash::FxHashSet;
 use sqlx::PgPool;
 
+use crate::committed::Watcher;
 use crate::tables::asset::load_assets;
+use crate::tables::rules;
 
 /// How many keys of existing accounts a worker remembers: about 10 MB.
 const KNOWN_ACCOUNTS_MAX: usize = 200_000;
@@ -45,12 +47,14 @@ pub struct Settler {
     pub(crate) settings: Settings,
     pub(crate) stripe: i16,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) watcher: Option<Watcher>,
 }
 
 /// The parts that change.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) assets: Assets,
+    pub(crate) rules: Rules,
     pub(crate) known: FxHashSet<AccountKey>,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
@@ -73,15 +77,24 @@ impl Settler {
     /// Any error of the database.
     pub async fn of_lane(lane: Lane, pool: PgPool, settings: Settings, run: i64) -> Result<Self, sqlx::Error> {
         let assets = load_assets(&pool).await?;
+        let rules = rules::load(&mut *pool.acquire().await?).await?;
         let stripe = i16::try_from(run.rem_euclid(STRIPES)).unwrap_or(0);
         let memory = Memory {
             assets,
+            rules,
             known: FxHashSet::default(),
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),
         };
-        Ok(Self { pool, lane: lane.as_str(), settings, stripe, memory: Mutex::new(memory) })
+        Ok(Self { pool, lane: lane.as_str(), settings, stripe, memory: Mutex::new(memory), watcher: None })
+    }
+
+    /// The same, with somebody who is told of every commit.
+    #[must_use]
+    pub fn watched(mut self, watcher: Watcher) -> Self {
+        self.watcher = Some(watcher);
+        self
     }
 
     /// The lane of the ledger.
@@ -99,8 +112,10 @@ impl Settler {
     /// Any error of the database; what was known stays.
     pub async fn refresh(&self, suspects: Suspects) -> Result<(), sqlx::Error> {
         let assets = load_assets(&self.pool).await?;
+        let rules = rules::load(&mut *self.pool.acquire().await?).await?;
         let mut memory = self.remember();
         memory.assets = assets;
+        memory.rules = rules;
         memory.suspects = suspects;
         if memory.known.len() > KNOWN_ACCOUNTS_MAX {
             memory.known = FxHashSet::default();

@@ -37,6 +37,7 @@ pub async fn ask_for_verification(pool: &PgPool, every: Duration, asked: Option<
         payload: payload.to_owned(),
         lane: Verify::LANE.as_str(),
         subject: None,
+        run_at: None,
         caused_by: None,
         trace_parent: None,
     };
@@ -142,6 +143,7 @@ fn pauses_for(leased: Leased, found: &Verification) -> Result<Vec<Ask>, serde_js
                 payload,
                 lane: Pause::LANE.as_str(),
                 subject: None,
+                run_at: None,
                 caused_by: Some(leased.job_id),
                 trace_parent: None,
             })

@@ -11,7 +11,10 @@ mod holds;
 mod ledger;
 mod operating;
 mod queue;
+mod referrals;
+mod timers;
 mod trades;
+mod withdrawals;
 
 use std::fmt;
 
@@ -149,6 +152,9 @@ pub async fn verify_within(db: &mut PgConnection) -> Result<Verification, sqlx::
     checks.extend(accounts::checks(db).await?);
     checks.extend(queue::checks(db).await?);
     checks.extend(trades::checks(db).await?);
+    checks.extend(timers::checks(db).await?);
+    checks.extend(referrals::checks(db).await?);
+    checks.extend(withdrawals::checks(db).await?);
     checks.extend(deposits::checks(db).await?);
     checks.extend(facts::checks(db).await?);
     checks.extend(operating::checks(db).await?);

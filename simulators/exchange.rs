@@ -20,6 +20,8 @@ pub struct Fees {
     pub maker_bps: i128,
     /// Taker fee.
     pub taker_bps: i128,
+    /// The share in a fee of who brought the trader, for referrers of the ordinary tier.
+    pub referral_bps: i128,
 }
 
 /// What an account must have: posted and held, in minor units.
@@ -41,10 +43,13 @@ struct Deal {
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
     fees: BTreeMap<String, Fees>,
-    people: BTreeSet<i64>,
+    /// Everybody, with who brought them.
+    people: BTreeMap<i64, Option<i64>>,
     payments: BTreeMap<String, (i64, String, i128)>,
     locked: BTreeMap<i64, Deal>,
-    paid: BTreeSet<i64>,
+    /// How often a trade was marked as paid, less how often that was taken back.
+    paid: BTreeMap<i64, i64>,
+    ever_paid: BTreeSet<i64>,
     released: BTreeSet<i64>,
     refunded: BTreeSet<i64>,
     /// What settled twice although it can only once.
@@ -60,8 +65,8 @@ impl Exchange {
     }
 
     /// A user-register settled.
-    pub fn register(&mut self, user: i64) {
-        self.people.insert(user);
+    pub fn register(&mut self, user: i64, referrer: Option<i64>) {
+        self.people.insert(user, referrer);
     }
 
     /// A deposit-credit settled as a credit. A payment counts once, however often it is told of.
@@ -69,7 +74,7 @@ impl Exchange {
         self.payments.entry(payment.to_owned()).or_insert_with(|| (user, asset.to_owned(), amount));
     }
 
-    /// A lock-escrow settled.
+    /// A lock-escrow settled; the seller made the offer.
     pub fn lock(&mut self, trade: i64, seller: i64, buyer: i64, asset: &str, amount: i128) {
         let before = self.locked.insert(trade, Deal { seller, buyer, asset: asset.to_owned(), amount });
         self.once(before.is_none(), trade, "locked");
@@ -77,8 +82,15 @@ impl Exchange {
 
     /// A mark-paid settled.
     pub fn mark_paid(&mut self, trade: i64) {
-        let first = self.paid.insert(trade);
-        self.once(first, trade, "marked as paid");
+        let times = self.paid.entry(trade).or_default();
+        *times = times.saturating_add(1);
+        self.ever_paid.insert(trade);
+    }
+
+    /// An undo settled.
+    pub fn undo(&mut self, trade: i64) {
+        let times = self.paid.entry(trade).or_default();
+        *times = times.saturating_sub(1);
     }
 
     /// A release settled.
@@ -87,7 +99,8 @@ impl Exchange {
         self.once(first, trade, "released");
     }
 
-    /// A refund settled.
+    /// A refund settled, whoever asked for it: a buyer, or Holdfast for a trade that was cancelled or
+    /// has expired.
     pub fn refund(&mut self, trade: i64) {
         let first = self.refunded.insert(trade);
         self.once(first, trade, "refunded");
@@ -120,6 +133,15 @@ impl Exchange {
 
     /// What every account must have at the end; accounts with nothing are left out.
     pub fn balances(&self) -> BTreeMap<Account, Balance> {
+        self.summed(true)
+    }
+
+    /// What every account has at least as long as no commission was paid.
+    fn without_commissions(&self) -> BTreeMap<Account, Balance> {
+        self.summed(false)
+    }
+
+    fn summed(&self, commissions: bool) -> BTreeMap<Account, Balance> {
         let mut all: BTreeMap<Account, Balance> = BTreeMap::new();
         let mut add = |owner: i64, asset: &str, purpose: &str, posted: i128, held: i128| {
             let balance = all.entry((owner, asset.to_owned(), purpose.to_owned())).or_default();
@@ -132,10 +154,16 @@ impl Exchange {
         }
         for (trade, deal) in &self.locked {
             if self.released.contains(trade) {
-                let fee = self.fee_of(deal);
+                let (maker_fee, taker_fee) = self.fees_of(deal);
+                let fee = maker_fee.saturating_add(taker_fee);
                 add(deal.seller, &deal.asset, "wallet", deal.amount.saturating_neg(), 0);
                 add(deal.buyer, &deal.asset, "wallet", deal.amount.saturating_sub(fee), 0);
                 add(0, &deal.asset, "fee", fee, 0);
+                let due = if commissions { self.commissions_of(deal, maker_fee, taker_fee) } else { Vec::new() };
+                for (referrer, commission) in due {
+                    add(0, &deal.asset, "fee", commission.saturating_neg(), 0);
+                    add(referrer, &deal.asset, "wallet", commission, 0);
+                }
             } else if !self.refunded.contains(trade) {
                 add(deal.seller, &deal.asset, "wallet", 0, deal.amount);
             }
@@ -145,10 +173,24 @@ impl Exchange {
     }
 
     /// Maker's and taker's fee, each floored by itself.
-    fn fee_of(&self, deal: &Deal) -> i128 {
-        let Some(fees) = self.fees.get(&deal.asset) else { return 0 };
-        let floor = |bps: i128| deal.amount.saturating_mul(bps).checked_div_euclid(10_000).unwrap_or(0);
-        floor(fees.maker_bps).saturating_add(floor(fees.taker_bps))
+    fn fees_of(&self, deal: &Deal) -> (i128, i128) {
+        let Some(fees) = self.fees.get(&deal.asset) else { return (0, 0) };
+        (share(deal.amount, fees.maker_bps), share(deal.amount, fees.taker_bps))
+    }
+
+    /// Who gets which part of the fees: of the one whose trader they brought, or of both together.
+    fn commissions_of(&self, deal: &Deal, maker_fee: i128, taker_fee: i128) -> Vec<(i64, i128)> {
+        let bps = self.fees.get(&deal.asset).map_or(0, |fees| fees.referral_bps);
+        let referrer = |user: i64| self.people.get(&user).copied().flatten();
+        match (referrer(deal.seller), referrer(deal.buyer)) {
+            (Some(one), Some(other)) if one == other => vec![(one, share(maker_fee.saturating_add(taker_fee), bps))],
+            (one, other) => {
+                [one.map(|one| (one, share(maker_fee, bps))), other.map(|other| (other, share(taker_fee, bps)))]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+        }
     }
 
     /// What could never have settled under the rules, whatever the order.
@@ -157,16 +199,21 @@ impl Exchange {
         for trade in self.released.intersection(&self.refunded) {
             found.push(format!("trade {trade} was released and refunded"));
         }
-        for trade in self.released.difference(&self.paid) {
+        for (trade, times) in &self.paid {
+            if !(0..=1).contains(times) {
+                found.push(format!("trade {trade} is marked as paid {times} times"));
+            }
+        }
+        for trade in self.released.iter().filter(|trade| self.paid.get(trade) != Some(&1)) {
             found.push(format!("trade {trade} was released and never paid"));
         }
-        for trade in self.paid.iter().chain(&self.released).chain(&self.refunded) {
+        for trade in self.ever_paid.iter().chain(&self.released).chain(&self.refunded) {
             if !self.locked.contains_key(trade) {
                 found.push(format!("trade {trade} moved and was never locked"));
             }
         }
         for (trade, deal) in &self.locked {
-            if !self.people.contains(&deal.seller) || !self.people.contains(&deal.buyer) {
+            if !self.people.contains_key(&deal.seller) || !self.people.contains_key(&deal.buyer) {
                 found.push(format!("trade {trade} is between people who never registered"));
             }
             if deal.seller == deal.buyer || deal.amount <= 0 || !self.fees.contains_key(&deal.asset) {
@@ -201,6 +248,11 @@ impl Exchange {
     }
 }
 
+/// Basis points of an amount, floored.
+fn share(amount: i128, bps: i128) -> i128 {
+    amount.saturating_mul(bps).checked_div_euclid(10_000).unwrap_or(0)
+}
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -212,9 +264,10 @@ mod tests {
     use super::{Exchange, Fees};
 
     pub(super) fn exchange() -> Exchange {
-        let mut exchange = Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25 })]);
-        exchange.register(1);
-        exchange.register(2);
+        let mut exchange =
+            Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25, referral_bps: 2000 })]);
+        exchange.register(1, None);
+        exchange.register(2, None);
         exchange.deposit("p1", 1, "btc", 10_000);
         exchange.deposit("p1", 1, "btc", 10_000);
         exchange.lock(7, 1, 2, "btc", 9_999);
@@ -243,17 +296,32 @@ mod tests {
     }
 
     #[test]
+    fn who_brought_a_trader_shares_in_their_fee() {
+        let mut exchange = exchange();
+        exchange.register(3, None);
+        exchange.register(1, Some(3));
+        exchange.mark_paid(7);
+        exchange.release(7);
+        // floor(9 × 0.2): only the maker was brought.
+        assert_eq!((exchange.wallet(3, "btc"), exchange.fee("btc")), ((1, 0), 32));
+        exchange.register(2, Some(3));
+        // floor(33 × 0.2): both were, so the fees count together.
+        assert_eq!((exchange.wallet(3, "btc"), exchange.fee("btc")), ((6, 0), 27));
+    }
+
+    #[test]
     fn the_order_of_what_is_told_does_not_matter() {
         let mut forward = exchange();
         forward.mark_paid(7);
         forward.release(7);
-        let mut backward = Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25 })]);
+        let mut backward =
+            Exchange::new([("btc".to_owned(), Fees { maker_bps: 10, taker_bps: 25, referral_bps: 2000 })]);
         backward.release(7);
         backward.mark_paid(7);
         backward.lock(7, 1, 2, "btc", 9_999);
         backward.deposit("p1", 1, "btc", 10_000);
-        backward.register(2);
-        backward.register(1);
+        backward.register(2, None);
+        backward.register(1, None);
         assert_eq!(forward.balances(), backward.balances());
         assert_eq!(backward.impossible(), Vec::<String>::new());
         assert_eq!((backward.wallet(2, "btc"), backward.fee("btc"), backward.world("btc")), ((9_966, 0), 33, -10_000));

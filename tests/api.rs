@@ -3,13 +3,17 @@
 
 mod access;
 mod batch;
+mod bounds;
 mod callbacks;
 mod crowds;
+mod described;
 mod edge;
 mod input;
 mod keys;
+mod matrix;
 mod money;
 mod pages;
+mod rates;
 mod waiting;
 
 use serde_json::{Value, json};

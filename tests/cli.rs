@@ -13,6 +13,7 @@ const API: &str = "DATABASE_URL_API";
 const WORKER: &str = "DATABASE_URL_WORKER";
 const SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
 const PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
+const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Nobody listens there.
 const NOWHERE: &str = "postgres://holdfast_api@127.0.0.1:1/holdfast";
 
@@ -43,8 +44,23 @@ async fn a_configuration_that_cannot_be_meant_is_refused() {
         ("web", &[(API, ""), (SECRET, "secret")], "DATABASE_URL_API is set but empty"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("PORT", "http")], "PORT is \"http\""),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LISTEN", "here")], "HOLDFAST_LISTEN is \"here\""),
+        ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_RATE_BURST", "0")], "HOLDFAST_RATE_BURST is \"0\""),
+        ("key create --name a --scope read --expires 3w", &[(OWNER, NOWHERE)], "such as 24h or 365d"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG", "=?=")], "HOLDFAST_LOG is"),
         ("web", &[(API, NOWHERE), (SECRET, "secret"), ("HOLDFAST_LOG_FORMAT", "xml")], "HOLDFAST_LOG_FORMAT is"),
+        ("web", &[(COLLECTOR, "http://c"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "by http/protobuf only"),
+        (
+            "worker",
+            &[(COLLECTOR, "http://c"), ("OTEL_TRACES_EXPORTER", "zipkin")],
+            "OTEL_TRACES_EXPORTER is \"zipkin\"",
+        ),
+        ("web", &[(COLLECTOR, "nowhere")], "traces cannot be sent"),
+        ("worker --metrics here", &[], "invalid value 'here'"),
+        (
+            "worker",
+            &[(WORKER, NOWHERE), (SECRET, "secret"), ("HOLDFAST_METRICS_LISTEN", "9464")],
+            "HOLDFAST_METRICS_LISTEN is \"9464\"",
+        ),
         ("web --listen here", &[(API, NOWHERE), (SECRET, "secret")], "invalid value 'here'"),
         ("worker", &[(WORKER, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("worker", &[(WORKER, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
@@ -136,6 +152,59 @@ async fn migrate_says_what_it_did_and_leaves_a_newer_schema_alone() {
     assert_eq!((ran.code, ran.stdout.trim_end()), (0, format!("schema 0 -> {current}").as_str()), "{}", ran.stderr);
 }
 
+/// A key is replaced without a moment in which none is good, and what was asked under the old one
+/// is the new one's too.
+#[tokio::test]
+async fn a_key_is_rotated_with_an_overlap() {
+    let db = Db::new().await;
+    let owner = db.url("postgres").await;
+    let key = async |command: &str| -> Ran { holdfast(&format!("key {command}"), &[(OWNER, &owner)]).await };
+    let made = key("create --name shop --scope submit --scope read --expires 30d").await;
+    assert!(!made.stderr.contains("never expires"), "{made:?}");
+    let old = made.stdout.trim_end().to_owned();
+    let forever = key("create --name forever --scope read").await;
+    assert!(forever.stderr.contains("warning: key 2 never expires"), "{forever:?}");
+
+    let rotated = key("rotate 1 --overlap 2h").await;
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    let new = rotated.stdout.trim_end().to_owned();
+    assert!(
+        new != old && !rotated.stderr.contains(&new) && rotated.stderr.contains("key 3 of principal"),
+        "{rotated:?}"
+    );
+    let rows = sqlx::query!(
+        r#"select principal_id, scopes, expires_at - clock() > '29 days' as "long!" from api_key where id in (1, 3) order by id"#
+    );
+    let rows = rows.fetch_all(&db.owner).await.unwrap();
+    assert_eq!((rows[0].principal_id, &rows[0].scopes), (rows[1].principal_id, &rows[1].scopes));
+    assert_eq!((rows[0].long, rows[1].long), (false, true), "the new one has the time that the old one had");
+
+    let web = Background::web(&db.url("holdfast_api").await).await;
+    for secret in [&old, &new] {
+        assert_eq!(web.get("/v1/jobs/1", secret).await, 404);
+    }
+    db.pass("3 hours").await;
+    until("the old one has expired", async || web.get("/v1/jobs/1", &old).await == 401).await;
+    assert_eq!(web.get("/v1/jobs/1", &new).await, 404);
+    web.stops_in_good_order().await;
+
+    let list = key("list").await.stdout;
+    for (secret, state) in [(&old, "expired"), (&new, "valid")] {
+        let fingerprint = hex::encode(&api::key_hash(secret)[..4]);
+        let line = list.lines().find(|line| line.contains(&fingerprint));
+        assert!(line.is_some_and(|line| line.contains(state) && !line.contains("never")), "{state}: {list}");
+    }
+    assert!(list.contains("never"), "{list}");
+    for (command, told) in [("rotate 1", "has expired"), ("rotate 77", "there is no key 77")] {
+        let ran = key(command).await;
+        assert!(ran.code == 1 && ran.stdout.is_empty() && ran.stderr.contains(told), "{ran:?}");
+    }
+    assert_eq!(key("revoke 3").await.code, 0);
+    assert!(key("rotate 3").await.stderr.contains("was revoked"));
+    assert_eq!(key("rotate 2 --overlap 0h --expires 1d").await.code, 0);
+    assert!(key("rotate 2").await.stderr.contains("has expired"), "no overlap ends the old one at once");
+}
+
 #[tokio::test]
 async fn a_key_is_good_until_it_is_revoked_or_expires() {
     let db = Db::new().await;
@@ -145,7 +214,7 @@ async fn a_key_is_good_until_it_is_revoked_or_expires() {
     let secret = made.stdout.trim_end().to_owned();
     assert_eq!((made.code, secret.len()), (0, "hf_live_".len() + 64), "the secret alone is printed: {made:?}");
     assert!(!made.stderr.contains(&secret), "{made:?}");
-    let other = key("create --name shop --scope read --expires-days 30").await.stdout.trim_end().to_owned();
+    let other = key("create --name shop --scope read --expires 30d").await.stdout.trim_end().to_owned();
 
     let web = Background::web(&db.url("holdfast_api").await).await;
     assert_eq!(web.get("/v1/jobs/1", &secret).await, 404);

@@ -13,6 +13,7 @@
 mod asks;
 mod books;
 mod callbacks;
+mod contract;
 mod drain;
 mod ledger_text;
 mod operate;
@@ -20,15 +21,18 @@ mod refusal;
 mod server;
 mod site;
 mod statements;
+mod withdrawals;
 
-pub(crate) use asks::{SUBMITTER, ask_of, lock, mark_paid, refund, register, release};
+pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refund, register, release, undo};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
+pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
-pub(crate) use operate::{OTHER, ask_by, cancel, pause, resume, retry};
+pub(crate) use operate::{OTHER, ask_by, cancel_parked, pause, resume, retry_parked};
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
 pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};
 pub(crate) use statements::Statements;
+pub(crate) use withdrawals::{approve, call_off, reject, withdraw};
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,12 @@
 //! Every kind, delivered again: its effects happen once.
 
-use jobs::{AnyJob, KINDS, Lane, PauseScope, Verify, kind_info};
+use jobs::{AnyJob, KINDS, Lane, PauseScope, UserFlag, UserId, Verify, kind_info};
 use outbox::{Ask, Recorded};
 use settlement::{lease_verification, settle_verification};
 
 use crate::harness::{
-    Db, ask_of, credit_of, lock, mark_paid, pause, payment, refund, refusal, register, release, retry,
+    Db, SUBMITTER, ask_of, call_off, credit_of, lock, mark_paid, pause, payment, refund, refusal, register, release,
+    retry_parked, withdraw,
 };
 
 /// An ask of each kind that settles, with all that it needs. A kind that is missing here fails.
@@ -30,7 +31,43 @@ async fn ask_for(db: &Db, kind: &str) -> Ask {
             db.operators().await;
             let parked = db.ask(register(None)).await;
             db.park(parked, 0).await;
-            retry(parked)
+            retry_parked(parked)
+        }
+        "timer-expiry" => {
+            let trade = db.trade(seller, buyer, "btc", "0.5").await;
+            db.pass("3 hours").await;
+            let settler = db.settler().await;
+            assert_eq!(settler.sweep_timers().await.unwrap(), 1);
+            return db.caused("timer-expiry", trade).await;
+        }
+        "referral-commission" => {
+            let brought = db.ask(register(Some(buyer))).await;
+            let trade = db.trade(seller, brought, "btc", "0.5").await;
+            assert_eq!(db.done(mark_paid(trade, brought)).await, "settled");
+            db.ask(release(trade, seller)).await;
+            let settler = db.settler().await;
+            settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap();
+            return db.caused("referral-commission", trade).await;
+        }
+        "withdrawal-request" => {
+            db.know(seller, 3).await;
+            withdraw(seller, "btc", "0.2")
+        }
+        "withdrawal-decision" => {
+            db.know(seller, 3).await;
+            let withdrawal = db.ask(withdraw(seller, "btc", "0.2")).await;
+            db.drain().await;
+            call_off(withdrawal, seller)
+        }
+        "user-flag" => {
+            db.operator(SUBMITTER).await;
+            AnyJob::UserFlag(UserFlag {
+                user_id: UserId(buyer),
+                frozen: Some(true),
+                tier: None,
+                kyc: Some(2),
+                reason: "a test".to_owned(),
+            })
         }
         "deposit-credit" => {
             let paid = payment(buyer, "btc", "0.25");
@@ -59,6 +96,11 @@ async fn state(db: &Db) -> String {
         union all select row_to_json(u)::text from app_user u
         union all select row_to_json(h)::text from hold h
         union all select row_to_json(o)::text from outcome o
+        union all select row_to_json(w)::text from withdrawal w
+        union all select row_to_json(y)::text from withdrawal_day y
+        union all select row_to_json(a)::text from approval a
+        union all select row_to_json(g)::text from user_flag g
+        union all select row_to_json(c)::text from commission c
         order by 1
         "#
     )

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use expect_test::expect;
 use jobs::AnyJob;
 
-use crate::harness::{Db, lock, mark_paid, refund, release};
+use crate::harness::{Db, cancel, extend, lock, mark_paid, refund, release, undo};
 
 /// The state of a trade; `none` before its lock has settled.
 pub(crate) async fn state(db: &Db, trade: i64) -> String {
@@ -16,25 +16,37 @@ pub(crate) async fn state(db: &Db, trade: i64) -> String {
 }
 
 type Event = fn(i64, i64) -> AnyJob;
-const EVENTS: [(&str, Event); 3] = [("mark-paid", mark_paid), ("release", release), ("refund", refund)];
+const EVENTS: [(&str, Event); 6] = [
+    ("mark-paid", mark_paid),
+    ("undo", undo),
+    ("extend", extend),
+    ("cancel", cancel),
+    ("release", release),
+    ("refund", refund),
+];
 const ACTORS: [&str; 3] = ["seller", "buyer", "stranger"];
 /// What brings a trade into each state: events and who causes them.
-const STATES: [(&str, &[(Event, &str)]); 4] = [
+const STATES: [(&str, &[(Event, &str)]); 5] = [
     ("awaiting_payment", &[]),
     ("paid", &[(mark_paid, "buyer")]),
     ("released", &[(mark_paid, "buyer"), (release, "seller")]),
     ("refunded", &[(refund, "buyer")]),
+    ("cancelled", &[(cancel, "buyer")]),
 ];
 /// Everything that is allowed; all else is refused. Who comes before where: a stranger is told
 /// nothing about the trade.
-const ALLOWED: [(&str, &str, &str, &str); 4] = [
+const ALLOWED: [(&str, &str, &str, &str); 8] = [
     ("awaiting_payment", "mark-paid", "buyer", "paid"),
+    ("awaiting_payment", "extend", "seller", "awaiting_payment"),
+    ("awaiting_payment", "cancel", "buyer", "cancelled"),
+    ("paid", "undo", "buyer", "awaiting_payment"),
+    ("paid", "cancel", "buyer", "cancelled"),
     ("awaiting_payment", "refund", "buyer", "refunded"),
     ("paid", "release", "seller", "released"),
     ("paid", "refund", "buyer", "refunded"),
 ];
 
-/// `scenario seller_cancels_after_paid` is the row paid × refund × seller.
+/// `scenario seller_cancels_after_paid` is the rows paid × cancel × seller and paid × refund × seller.
 #[tokio::test]
 async fn every_event_in_every_state_by_everybody() {
     let db = Db::new().await;
@@ -64,7 +76,7 @@ async fn every_event_in_every_state_by_everybody() {
                     assert_eq!(state(&db, trade).await, *leads_to, "{what}");
                     continue;
                 }
-                let entitled = if event == "release" { "seller" } else { "buyer" };
+                let entitled = if matches!(event, "release" | "extend") { "seller" } else { "buyer" };
                 let reason = if actor == entitled { "wrong_state".to_owned() } else { format!("not_the_{entitled}") };
                 assert_eq!(outcome, format!("rejected {reason}"), "{what}");
                 let told = if actor == "stranger" { String::new() } else { format!("{{\"state\": \"{found}\"}}") };

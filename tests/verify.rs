@@ -14,7 +14,10 @@ use settlement::{lease_verification, settle_verification};
 use simulators::nowpayments::Payment;
 use sqlx::{AssertSqlSafe, raw_sql};
 
-use crate::harness::{Db, OTHER, SUBMITTER, ask_of, cancel, lock, mark_paid, pause, refund, register, release, resume};
+use crate::harness::{
+    Db, OTHER, SUBMITTER, approve, ask_of, call_off, cancel, cancel_parked, extend, lock, mark_paid, pause, refund,
+    register, release, resume, undo, withdraw,
+};
 use corruptions::CORRUPTIONS;
 
 /// Rows of every sort, and what they are called in the corruptions.
@@ -43,6 +46,7 @@ impl Scene {
         let mut scene = Self { db, names };
         scene.deposits(ann, bob, cyd, dan).await;
         scene.trades(ann, bob, cyd, dan).await;
+        scene.withdrawals(ann).await;
         scene.clawbacks(ann, bob, cyd).await;
         scene.operating(ann, bob).await;
         let unreadable = ask_of("unreadable", &register(None));
@@ -50,6 +54,7 @@ impl Scene {
         scene.db.drain().await;
         scene.db.ask(mark_paid(scene.names["open"], cyd)).await;
         scene.name_accounts().await;
+        scene.name_versions().await;
         scene
     }
 
@@ -97,6 +102,34 @@ impl Scene {
         self.asked("dust_release", release(dust, ann), "settled").await;
         self.asked("refund", refund(refunded, bob), "settled").await;
         self.asked("refused_refund", refund(released, bob), "rejected wrong_state").await;
+        self.asked("cancelled", lock(ann, dan, "btc", "0.00002"), "settled").await;
+        self.asked("cancel", cancel(self.names["cancelled"], dan), "settled").await;
+        self.asked("undone", lock(ann, dan, "btc", "0.00003"), "settled").await;
+        self.asked("undone_mark", mark_paid(self.names["undone"], dan), "settled").await;
+        self.asked("undo", undo(self.names["undone"], dan), "settled").await;
+        self.asked("extended", lock(ann, dan, "btc", "0.00004"), "settled").await;
+        self.asked("extend", extend(self.names["extended"], ann), "settled").await;
+        for (name, kind, trade) in
+            [("give_back", "refund", "cancelled"), ("commission", "referral-commission", "released")]
+        {
+            let job = sqlx::query_scalar!(
+                "select id from job where kind = $1 and submitted_by = 1 and payload ->> 'trade_id' = $2",
+                kind,
+                self.names[trade].to_string(),
+            );
+            self.names.insert(name, job.fetch_one(&self.db.owner).await.unwrap());
+        }
+    }
+
+    async fn withdrawals(&mut self, ann: i64) {
+        self.db.know(ann, 3).await;
+        self.asked("waiting", withdraw(ann, "btc", "0.001"), "settled").await;
+        self.asked("approved", withdraw(ann, "btc", "0.002"), "settled").await;
+        self.asked("called_off", withdraw(ann, "btc", "0.003"), "settled").await;
+        let (approved, operator) = (self.names["approved"], self.db.another_operator().await);
+        let hash = self.db.content_hash(approved).await;
+        assert_eq!(self.db.done_by(operator, &approve(approved, &hash)).await, "settled");
+        self.asked("calling_off", call_off(self.names["called_off"], ann), "settled").await;
     }
 
     async fn clawbacks(&mut self, ann: i64, bob: i64, cyd: i64) {
@@ -112,13 +145,13 @@ impl Scene {
         let [first, second] = [SUBMITTER, OTHER];
         let lost = self.db.ask(lock(ann, bob, "btc", "0.01")).await;
         self.db.park(lost, 0).await;
-        self.names.insert("cancelled", lost);
+        self.names.insert("cancelled_lock", lost);
         for (name, operator, job) in [
             ("pause", first, pause(PauseScope::Rail, "bank")),
             ("resume", second, resume(PauseScope::Rail, "bank")),
             ("paused", first, pause(PauseScope::Rail, "crypto")),
-            ("first_cancel", first, cancel(lost)),
-            ("second_cancel", second, cancel(lost)),
+            ("first_cancel", first, cancel_parked(lost)),
+            ("second_cancel", second, cancel_parked(lost)),
             ("verification", first, AnyJob::Verify(Verify {})),
         ] {
             let id = self.db.ask_as(operator, job).await;
@@ -151,6 +184,18 @@ impl Scene {
             .unwrap();
             self.names.insert(name, id);
         }
+    }
+
+    /// The version of ann's newest entry.
+    async fn name_versions(&mut self) {
+        let last = sqlx::query_scalar!(
+            r#"select max(version) as "last!" from entry where account_id = $1"#,
+            self.names["ann_btc"]
+        )
+        .fetch_one(&self.db.owner)
+        .await
+        .unwrap();
+        self.names.insert("ann_btc_last", last);
     }
 
     /// The statements with ids in place of `{names}`.

@@ -6,6 +6,8 @@ use outbox::{Ears, Run, backoff};
 use settlement::{Batch, Settler};
 use tokio::sync::{Mutex, watch};
 
+use crate::metrics::Metrics;
+
 /// Weather: the first pause, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MOST: Duration = Duration::from_secs(2);
@@ -24,6 +26,7 @@ pub(crate) enum Work {
 pub(crate) struct Feed {
     pub(crate) settler: Settler,
     pub(crate) run: Run,
+    metrics: Arc<Metrics>,
     ears: Mutex<Ears>,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -34,10 +37,11 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(settler: Settler, run: Run, ears: Ears) -> Self {
+    pub(crate) fn new(settler: Settler, run: Run, ears: Ears, metrics: Arc<Metrics>) -> Self {
         Self {
             settler,
             run,
+            metrics,
             ears: Mutex::new(ears),
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
@@ -83,6 +87,7 @@ impl Feed {
 
     /// The database refused or is away: logs it, and waits longer each time in a row.
     pub(crate) async fn storm(&self, error: &sqlx::Error, what: &'static str) {
+        self.metrics.count_weather(what);
         let storms = self.storms.fetch_add(1, Ordering::Relaxed);
         let pause = backoff(storms, PAUSE_FIRST, PAUSE_MOST);
         tracing::warn!(%error, what, in_a_row = storms.saturating_add(1), ?pause, "nothing was stored; trying again");

@@ -5,11 +5,15 @@
 //! that did not commit never left the outbox.
 
 mod backend;
+mod clockwork;
+mod exposition;
 mod feed;
 mod heart;
 mod ledger;
+mod metrics;
 mod operate;
 mod run;
+mod traces;
 mod verify;
 
 pub use run::{Error, Options, run};

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle_work;
-use crate::run::Options;
+use crate::metrics::Metrics;
+use crate::run::{Options, watcher};
 use crate::verify::verify;
 
 /// Operators ask for little, and want it now.
@@ -39,13 +40,19 @@ impl Beside {
     ///
     /// # Errors
     /// Any error of the database.
-    pub(crate) async fn begin(options: &Options, pool: &PgPool, notes: &PgPool) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin(
+        options: &Options,
+        pool: &PgPool,
+        notes: &PgPool,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, sqlx::Error> {
         let lane = Lane::Operate;
         let run = Run::begin(notes.clone(), lane.as_str(), options.name.clone()).await?;
         let settings = Settings { batch_max: BATCH_MAX, ..options.settings.clone() };
         let settler = Settler::of_lane(lane, pool.clone(), settings, run.id()).await?;
+        let settler = settler.watched(watcher(metrics, options.traces));
         let ears = Ears::new(notes.clone(), lane.as_str(), options.poll.min(POLL_MOST));
-        let feed = Arc::new(Feed::new(settler, run, ears));
+        let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(metrics)));
         let (mut working, mut ticking) = (JoinSet::new(), JoinSet::new());
         working.spawn(work(Arc::clone(&feed)));
         working.spawn(verify(Arc::clone(&feed), pool.clone(), options.verify_every));

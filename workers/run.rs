@@ -1,19 +1,26 @@
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
 use outbox::{Ears, Role, Run, StartError, connect_options, note_options};
-use settlement::{Settings, Settler};
+use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::backend::Outbox;
+use crate::clockwork::tick;
+use crate::exposition::expose;
 use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle;
+use crate::metrics::Metrics;
 use crate::operate::Beside;
+use crate::traces::trace;
 
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
@@ -38,6 +45,10 @@ pub struct Options {
     pub grace: Duration,
     /// How often a verification is asked for, however many workers do; `None` for never.
     pub verify_every: Option<Duration>,
+    /// Where `GET /metrics` is answered, to whoever asks; `None` where nobody does.
+    pub metrics: Option<SocketAddr>,
+    /// Whether a span is made of each job that belongs to a trace.
+    pub traces: bool,
 }
 
 /// Why a worker process ended that should not have.
@@ -49,6 +60,12 @@ pub enum Error {
     /// The lane has no kinds in this version.
     #[error("no kind of job uses the lane {} yet; only ledger has kinds", .0.as_str())]
     EmptyLane(Lane),
+    /// The address for the metrics cannot be listened on.
+    #[error("cannot listen on {0} for the metrics; choose another address with --metrics")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The metrics cannot be set up: a fault of this version.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
     /// The database refused something before the work began.
     #[error("the worker could not begin")]
     Begin(#[source] sqlx::Error),
@@ -74,19 +91,32 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if options.lane != Lane::Ledger {
         return Err(Error::EmptyLane(options.lane));
     }
+    let listener = match options.metrics {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?),
+        None => None,
+    };
     let pool = open(&options).await?;
     let notes = PgPoolOptions::new()
         .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
     let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await.map_err(Error::Begin)?;
+    let metrics = Arc::new(Metrics::new(pool.clone(), notes.clone())?);
     let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await.map_err(Error::Begin)?;
+    let settler = settler.watched(watcher(&metrics, options.traces));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
-    let feed = Arc::new(Feed::new(settler, run, ears));
+    let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
 
-    let mut beside = Beside::begin(&options, &pool, &notes).await.map_err(Error::Begin)?;
+    // Dropped, and with it stopped, when this ends.
+    let mut exposing = JoinSet::new();
+    if let Some(listener) = listener {
+        exposing.spawn(expose(listener, Arc::clone(&metrics)));
+    }
+    let mut beside = Beside::begin(&options, &pool, &notes, &metrics).await.map_err(Error::Begin)?;
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
+    #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
+    let clock = tokio::spawn(tick(Arc::clone(&feed), notes.clone()));
     let result = tokio::select! {
         result = supervise(&options, Arc::clone(&feed), shutdown) => result,
         () = beside.ended() => Err(Error::Died),
@@ -94,9 +124,11 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if result.is_ok() {
         beside.stop(CLOSING).await;
     }
-    heart.abort();
-    if heart.await.is_err_and(|error| error.is_panic()) {
-        tracing::error!("the heartbeat panicked");
+    for (task, what) in [(heart, "the heartbeat"), (clock, "the clockwork")] {
+        task.abort();
+        if task.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("{what} panicked");
+        }
     }
     // A run that died stays open, so that the others are careful with what it held.
     if result.is_ok()
@@ -113,6 +145,17 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         }
     }
     result
+}
+
+/// Who counts and traces what is committed.
+pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
+    let metrics = Arc::clone(metrics);
+    Watcher::new(move |committed| {
+        metrics.count(&committed);
+        if traces {
+            trace(&committed);
+        }
+    })
 }
 
 /// Opens the pool, waiting for a database that does not answer yet.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jobs::Assets;
 use serde_json::Value;
 use settlement::Numeric;
@@ -11,6 +12,9 @@ use crate::client::{Client, id, text};
 use super::Play;
 use super::fan_out::fan_out;
 use super::notes::{Asked, End, Notes};
+
+/// How long the workers may take for what is left at the end.
+const IDLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How the balances compare with the model's.
 #[derive(Clone, Debug)]
@@ -28,6 +32,7 @@ pub(crate) struct Compared {
 /// Reads every outcome and every balance back over HTTP, tells the model what was accepted and
 /// what came of it, and compares.
 pub(crate) async fn compare(play: &mut Play) -> Result<Compared> {
+    until_idle(play).await?;
     read_outcomes(play).await?;
     let mut actual = house(play).await?;
     let people = people(&play.notes);
@@ -37,6 +42,23 @@ pub(crate) async fn compare(play: &mut Play) -> Result<Compared> {
     let mut differences = model(&play.notes, &play.cast.assets).differences(&actual);
     differences.extend(unanswered(&play.notes));
     Ok(Compared { people: count, balances: actual.len(), differences, actual })
+}
+
+/// Returns when nothing is queued: what settled jobs have caused, such as commissions, is settled too.
+async fn until_idle(play: &Play) -> Result<()> {
+    let deadline = Instant::now().checked_add(IDLE_WITHIN);
+    loop {
+        let queued = sqlx::query_scalar!(r#"select count(*) as "queued!" from outbox where run_at <= clock()"#)
+            .fetch_one(&play.stage.private.owner)
+            .await?;
+        if queued == 0 {
+            return Ok(());
+        }
+        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+            bail!("{queued} jobs are still queued after {IDLE_WITHIN:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Reads the outcomes of those jobs that nobody waited for.
@@ -76,7 +98,7 @@ fn people(notes: &Notes) -> Vec<i64> {
 fn model(notes: &Notes, assets: &Assets) -> Exchange {
     let fees = assets.iter().map(|terms| {
         let (maker_bps, taker_bps) = (terms.maker_rate.get().into(), terms.taker_rate.get().into());
-        (terms.asset.code.clone(), Fees { maker_bps, taker_bps })
+        (terms.asset.code.clone(), Fees { maker_bps, taker_bps, referral_bps: 2_000 })
     });
     let mut exchange = Exchange::new(fees);
     for deposit in &notes.deposits {
@@ -104,7 +126,7 @@ fn model(notes: &Notes, assets: &Assets) -> Exchange {
 
 fn settled(exchange: &mut Exchange, id: i64, asked: &Asked) {
     match asked {
-        Asked::Register { .. } => exchange.register(id),
+        Asked::Register { referrer } => exchange.register(id, *referrer),
         Asked::Lock { seller, buyer, asset, amount } => {
             exchange.lock(id, *seller, *buyer, &asset.code, amount.minor());
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use crate::client::Client;
 use crate::config::for_child;
 use crate::failure::Failure;
-use crate::key::{self, Create, Scope};
+use crate::key::{self, Create, Hours, Scope};
 use crate::private::Private;
 
 use super::process::{Process, Starter};
@@ -41,7 +41,8 @@ impl Stage {
         options.progress = true;
         let private = Private::start(options).await.map_err(Failure::CannotStart)?;
         screen.scene("database", "Postgres runs, for this demonstration alone, and is migrated");
-        let asked = Create { name: "demo".to_owned(), scopes: vec![Scope::Submit, Scope::Read], expires_days: Some(1) };
+        let asked =
+            Create { name: "demo".to_owned(), scopes: vec![Scope::Submit, Scope::Read], expires: Some(Hours::DAY) };
         let key = key::create(&private.owner, &asked).await?;
         let ipn_secret = hex::encode(rand::random::<[u8; 32]>());
         let config = for_child(&private.api_url(), &private.worker_url(), &ipn_secret);

@@ -1,7 +1,21 @@
-use jobs::{Desk, Tier, User, UserId};
+use jobs::{Desk, Referrer, Tier, User, UserId};
+use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
 use crate::tables::{all_hit, corrupt};
+
+/// Locks people who may be changed, in the order of their ids. Who has a wallet is locked by it
+/// already; this is for those who have none.
+pub(crate) async fn lock(db: &mut PgConnection, users: &FxHashSet<UserId>) -> Result<(), sqlx::Error> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = users.iter().map(|id| id.0).collect();
+    sqlx::query!("select id from app_user where id = any ($1) order by id for no key update", &ids)
+        .fetch_all(db)
+        .await?;
+    Ok(())
+}
 
 /// Reads people, after the accounts are locked: whoever freezes a person locks their wallets, so
 /// what is read here holds until the batch commits.
@@ -10,14 +24,28 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
         return Ok(());
     }
     let rows =
-        sqlx::query!("select id, referrer_id, tier, frozen, registered_at from app_user where id = any ($1)", ids,)
-            .fetch_all(db)
-            .await?;
+        sqlx::query!(
+            r#"
+            select u.id as "id!", u.tier as "tier!", u.frozen as "frozen!", u.kyc as "kyc!", u.registered_at as "registered_at!", u.referrer_id,
+                r.tier as "referrer_tier?"
+            from app_user u left join app_user r on r.id = u.referrer_id
+            where u.id = any ($1)
+            "#,
+            ids,
+        )
+        .fetch_all(db)
+        .await?;
     for row in rows {
+        let tier = |text: &str| Tier::parse(text).ok_or_else(|| corrupt("app_user.tier"));
+        let referrer = match row.referrer_id.zip(row.referrer_tier) {
+            Some((id, text)) => Some(Referrer { id: UserId(id), tier: tier(&text)? }),
+            None => None,
+        };
         let user = User {
-            referrer: row.referrer_id.map(UserId),
-            tier: Tier::parse(&row.tier).ok_or_else(|| corrupt("app_user.tier"))?,
+            referrer,
+            tier: tier(&row.tier)?,
             frozen: row.frozen,
+            kyc: row.kyc,
             registered_at: row.registered_at,
         };
         desk.users.load(UserId(row.id), user);
@@ -25,13 +53,13 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
     Ok(())
 }
 
-/// Stores people who registered and people who were frozen.
+/// Stores people who registered and people on whom something was set.
 pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     let changed = desk.users.changed();
     if !changed.inserted.is_empty() {
         let ids: Vec<i64> = changed.inserted.iter().map(|(id, _)| id.0).collect();
         let referrers: Vec<Option<i64>> =
-            changed.inserted.iter().map(|(_, user)| user.referrer.map(|referrer| referrer.0)).collect();
+            changed.inserted.iter().map(|(_, user)| user.referrer.map(|referrer| referrer.id.0)).collect();
         let tiers: Vec<&str> = changed.inserted.iter().map(|(_, user)| user.tier.as_str()).collect();
         let frozen: Vec<bool> = changed.inserted.iter().map(|(_, user)| user.frozen).collect();
         let result = sqlx::query!(
@@ -53,14 +81,18 @@ pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx
     if !changed.updated.is_empty() {
         let ids: Vec<i64> = changed.updated.iter().map(|(id, _)| id.0).collect();
         let frozen: Vec<bool> = changed.updated.iter().map(|(_, user)| user.frozen).collect();
+        let tiers: Vec<&str> = changed.updated.iter().map(|(_, user)| user.tier.as_str()).collect();
+        let kyc: Vec<i16> = changed.updated.iter().map(|(_, user)| user.kyc).collect();
         let result = sqlx::query!(
             "
-            update app_user set frozen = u.frozen
-            from unnest($1::bigint[], $2::boolean[]) as u (id, frozen)
+            update app_user set frozen = u.frozen, tier = u.tier, kyc = u.kyc
+            from unnest($1::bigint[], $2::boolean[], $3::text[], $4::smallint[]) as u (id, frozen, tier, kyc)
             where app_user.id = u.id
             ",
             &ids,
             &frozen,
+            &tiers as _,
+            &kyc,
         )
         .execute(db)
         .await?;

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
 use crate::tables::asset::rate;
-use crate::tables::{all_hit, corrupt};
+use crate::tables::{all_hit, corrupt, stored_rate};
 
 /// Locks trades in the order of their ids and reads them.
 pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) -> Result<(), sqlx::Error> {
@@ -16,7 +16,8 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
     let rows = sqlx::query!(
         r#"
         select id, seller_id, buyer_id, asset, amount as "amount: Numeric", hold_id, state, maker, maker_bps, taker_bps,
-            maker_fee as "maker_fee: Numeric", taker_fee as "taker_fee: Numeric", opened_at, pay_by, paid_at, closed_at
+            maker_fee as "maker_fee: Numeric", taker_fee as "taker_fee: Numeric", opened_at, pay_by, paid_at, closed_at,
+            timer_generation, extended_at, undone_at, ended_at, commissioned as "commissioned: Numeric"
         from trade where id = any ($1) order by id for no key update
         "#,
         ids,
@@ -40,6 +41,11 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
             pay_by: row.pay_by,
             paid_at: row.paid_at,
             closed_at: row.closed_at,
+            timer: row.timer_generation,
+            extended_at: row.extended_at,
+            undone_at: row.undone_at,
+            ended_at: row.ended_at,
+            commissioned: amount(row.commissioned)?,
         };
         desk.trades.load(TradeId(row.id), trade);
     }
@@ -53,11 +59,11 @@ fn amount(stored: Numeric) -> Result<Amount, sqlx::Error> {
 /// Stores the trades that were opened and those that moved.
 pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     let changed = desk.trades.changed();
-    insert(db, &changed.inserted).await?;
+    insert(db, desk, &changed.inserted).await?;
     update(db, &changed.updated).await
 }
 
-async fn insert(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<(), sqlx::Error> {
+async fn insert(db: &mut PgConnection, desk: &Desk, trades: &[(&TradeId, &Trade)]) -> Result<(), sqlx::Error> {
     if trades.is_empty() {
         return Ok(());
     }
@@ -75,14 +81,22 @@ async fn insert(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<
     let pay_by: Vec<DateTime<Utc>> = trades.iter().map(|(_, trade)| trade.pay_by).collect();
     let paid: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.paid_at).collect();
     let closed: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.closed_at).collect();
+    let timers: Vec<i16> = trades.iter().map(|(_, trade)| trade.timer).collect();
+    let referrals: Vec<i16> = trades
+        .iter()
+        .map(|(id, _)| desk.referrals.get(id).map_or(0, |fixed| i16::try_from(fixed.len()).unwrap_or(i16::MAX)))
+        .collect();
+    let [extended, undone, ended] = moments(trades);
     let (maker_fees, taker_fees) = fees(trades);
     let result = sqlx::query!(
         "
         insert into trade (id, seller_id, buyer_id, asset, amount, hold_id, state, maker, maker_bps, taker_bps,
-            maker_fee, taker_fee, opened_at, pay_by, paid_at, closed_at)
+            maker_fee, taker_fee, opened_at, pay_by, paid_at, closed_at, timer_generation, extended_at, undone_at, ended_at,
+            referrals)
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::bigint[],
             $7::text[], $8::text[], $9::smallint[], $10::smallint[], $11::numeric[], $12::numeric[],
-            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
+            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::smallint[],
+            $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::smallint[])
         ",
         &ids,
         &sellers,
@@ -100,6 +114,11 @@ async fn insert(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<
         &pay_by,
         &paid as _,
         &closed as _,
+        &timers,
+        &extended as _,
+        &undone as _,
+        &ended as _,
+        &referrals,
     )
     .execute(db)
     .await?;
@@ -114,13 +133,21 @@ async fn update(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<
     let states: Vec<&str> = trades.iter().map(|(_, trade)| trade.state.as_str()).collect();
     let paid: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.paid_at).collect();
     let closed: Vec<Option<DateTime<Utc>>> = trades.iter().map(|(_, trade)| trade.closed_at).collect();
+    let pay_by: Vec<DateTime<Utc>> = trades.iter().map(|(_, trade)| trade.pay_by).collect();
+    let timers: Vec<i16> = trades.iter().map(|(_, trade)| trade.timer).collect();
+    let commissioned: Vec<Numeric> = trades.iter().map(|(_, trade)| Numeric(trade.commissioned.minor())).collect();
+    let [extended, undone, ended] = moments(trades);
     let (maker_fees, taker_fees) = fees(trades);
     let result = sqlx::query!(
         "
         update trade t
-        set state = u.state, paid_at = u.paid_at, closed_at = u.closed_at, maker_fee = u.maker_fee, taker_fee = u.taker_fee
-        from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::numeric[], $6::numeric[])
-            as u (id, state, paid_at, closed_at, maker_fee, taker_fee)
+        set state = u.state, paid_at = u.paid_at, closed_at = u.closed_at, maker_fee = u.maker_fee,
+            taker_fee = u.taker_fee, pay_by = u.pay_by, timer_generation = u.timer_generation,
+            commissioned = u.commissioned, extended_at = u.extended_at, undone_at = u.undone_at, ended_at = u.ended_at
+        from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::numeric[], $6::numeric[],
+            $7::timestamptz[], $8::smallint[], $9::numeric[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])
+            as u (id, state, paid_at, closed_at, maker_fee, taker_fee, pay_by, timer_generation, commissioned,
+                extended_at, undone_at, ended_at)
         where t.id = u.id
         ",
         &ids,
@@ -129,10 +156,27 @@ async fn update(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<
         &closed as _,
         &maker_fees as _,
         &taker_fees as _,
+        &pay_by,
+        &timers,
+        &commissioned as _,
+        &extended as _,
+        &undone as _,
+        &ended as _,
     )
     .execute(db)
     .await?;
     all_hit(&result, ids.len())
+}
+
+type Moments = Vec<Option<DateTime<Utc>>>;
+
+/// When the trades were extended, undone, and cancelled or expired.
+fn moments(trades: &[(&TradeId, &Trade)]) -> [Moments; 3] {
+    [
+        trades.iter().map(|(_, trade)| trade.extended_at).collect(),
+        trades.iter().map(|(_, trade)| trade.undone_at).collect(),
+        trades.iter().map(|(_, trade)| trade.ended_at).collect(),
+    ]
 }
 
 type Fees = Vec<Option<Numeric>>;
@@ -145,9 +189,4 @@ fn fees(trades: &[(&TradeId, &Trade)]) -> (Fees, Fees) {
             None => (None, None),
         })
         .unzip()
-}
-
-/// At most 10 000, so it always fits.
-fn stored_rate(rate: ledger::BasisPoints) -> i16 {
-    i16::try_from(rate.get()).unwrap_or(i16::MAX)
 }

@@ -95,7 +95,11 @@ async fn holds_fit_their_kind(db: &mut PgConnection) -> Result<Check, Error> {
         from hold h
         left join job opener on opener.id = h.id
         left join job closer on closer.id = h.closed_by
-        where opener.kind <> 'lock-escrow' or closer.kind not in ('release', 'refund')
+        where case opener.kind
+                when 'lock-escrow' then closer.kind not in ('release', 'refund')
+                when 'withdrawal-request' then closer.kind <> 'withdrawal-decision'
+                else true
+            end
         order by h.id
         limit 20
         "#

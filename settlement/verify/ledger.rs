@@ -240,7 +240,9 @@ async fn transfers_fit_their_kind(db: &mut PgConnection) -> Result<Check, Error>
             ('deposit-credit', 'clawback_shortfall'),
             ('release', 'trade_settle'),
             ('release', 'trade_fee'),
-            ('release', 'receivable_repay')
+            ('release', 'receivable_repay'),
+            ('referral-commission', 'commission'),
+            ('referral-commission', 'receivable_repay')
         ) as fits (kind, code) on fits.kind = j.kind and fits.code = t.code
         where fits.kind is null or t.times > 1
         order by t.job_id, t.code

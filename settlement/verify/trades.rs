@@ -8,7 +8,7 @@ pub(super) async fn checks(db: &mut PgConnection) -> Result<Vec<Check>, Error> {
     Ok(vec![
         trades_come_from_locks(db).await?,
         trades_agree_with_holds(db).await?,
-        trades_agree_with_payments(db).await?,
+        trades_agree_with_events(db).await?,
         trades_agree_with_closings(db).await?,
         trade_fees_are_floored(db).await?,
         releases_pay_out_the_amount(db).await?,
@@ -63,36 +63,66 @@ async fn trades_agree_with_holds(db: &mut PgConnection) -> Result<Check, Error> 
         from trade t
         full join hold h on h.id = t.hold_id
         left join account a on a.id = h.account_id
-        where t.id is null or h.id is null or h.subject <> t.id or h.amount <> t.amount
-            or (a.owner, a.asset, a.purpose) is distinct from (t.seller_id, t.asset, 'wallet')
-            or (t.state in ('awaiting_payment', 'paid')) <> (h.closed_by is null)
+        where case
+            when t.id is null then not exists (select from withdrawal w where w.hold_id = h.id)
+            else h.id is null or h.subject <> t.id or h.amount <> t.amount
+                or (a.owner, a.asset, a.purpose) is distinct from (t.seller_id, t.asset, 'wallet')
+                or (t.closed_at is null) <> (h.closed_by is null)
+                or (t.closed_at is null and t.state in ('released', 'refunded'))
+                or (t.closed_at is not null and t.state in ('awaiting_payment', 'paid'))
+            end
         order by coalesce(t.id, h.subject)
         limit 20
         "#
     )
 }
 
-async fn trades_agree_with_payments(db: &mut PgConnection) -> Result<Check, Error> {
+async fn trades_agree_with_events(db: &mut PgConnection) -> Result<Check, Error> {
     check!(
         db,
-        "trades-agree-with-payments",
-        "A trade is paid exactly if its buyer's mark-paid settled, received by the deadline, and none is released unpaid.",
+        "trades-agree-with-events",
+        "Every trade was marked as paid, taken back, extended, cancelled and expired exactly as settled jobs of its people and timers say.",
         r#"
-        select format('trade %s, %s, paid at %s, payable until %s: mark-paid %s', coalesce(t.id::text, e.trade_id),
-                coalesce(t.state, 'unknown'), coalesce(t.paid_at::text, 'never'), t.pay_by,
-                coalesce(format('%s by %s, received at %s', e.id, e.user_id, e.received_at), 'none')) as "row!",
+        select format('trade %s, %s, paid at %s of %s, extended at %s, undone at %s, timer %s: %s',
+                coalesce(t.id::text, e.trade_id), coalesce(t.state, 'unknown'), coalesce(t.paid_at::text, 'never'), t.pay_by,
+                coalesce(t.extended_at::text, 'never'), coalesce(t.undone_at::text, 'never'), t.timer_generation,
+                coalesce(e.told, 'no event settled')) as "row!",
             count(*) over () as "total!"
         from trade t
         full join (
-            select j.id, j.received_at, j.payload ->> 'trade_id' as trade_id, j.payload ->> 'user_id' as user_id
+            select j.payload ->> 'trade_id' as trade_id,
+                string_agg(format('%s %s by %s, received at %s', coalesce(j.payload ->> 'event', j.kind), j.id,
+                    coalesce(j.payload ->> 'user_id', 'Holdfast'), j.received_at), '; ' order by j.id) as told,
+                count(*) filter (where j.payload ->> 'event' = 'mark-paid') as paid,
+                array_agg(j.received_at) filter (where j.payload ->> 'event' = 'mark-paid') as paid_at,
+                count(*) filter (where j.payload ->> 'event' = 'undo') as undone,
+                max(j.received_at) filter (where j.payload ->> 'event' = 'undo') as undone_at,
+                count(*) filter (where j.payload ->> 'event' = 'extend') as extended,
+                max(j.received_at) filter (where j.payload ->> 'event' = 'extend') as extended_at,
+                sum((j.payload ->> 'minutes')::integer) filter (where j.payload ->> 'event' = 'extend') as minutes,
+                count(*) filter (where j.payload ->> 'event' = 'cancel') as cancelled,
+                count(*) filter (where j.kind = 'timer-expiry') as expired,
+                array_agg(distinct j.payload ->> 'user_id') filter (where j.payload ->> 'event' in ('mark-paid', 'undo', 'cancel'))
+                    as by_buyer,
+                array_agg(distinct j.payload ->> 'user_id') filter (where j.payload ->> 'event' = 'extend') as by_seller
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
-            where j.kind = 'trade-event' and j.payload ->> 'event' = 'mark-paid'
+            where j.kind in ('trade-event', 'timer-expiry')
+            group by j.payload ->> 'trade_id'
         ) e on e.trade_id = t.id::text
-        where t.id is null or t.paid_at is distinct from e.received_at or e.user_id <> t.buyer_id::text
-            or t.paid_at > t.pay_by or (t.state = 'awaiting_payment' and t.paid_at is not null)
+        where t.id is null
+            or coalesce(e.by_buyer <> array[t.buyer_id::text], false)
+            or coalesce(e.by_seller <> array[t.seller_id::text], false)
+            or coalesce(e.paid, 0) - coalesce(e.undone, 0) <> (t.paid_at is not null)::integer
+            or t.paid_at <> all (e.paid_at) or t.paid_at > t.pay_by
+            or t.undone_at is distinct from e.undone_at or coalesce(e.undone, 0) > 1
+            or t.extended_at is distinct from e.extended_at or coalesce(e.extended, 0) > 1
+            or t.timer_generation <> 1 + coalesce(e.undone, 0) + coalesce(e.extended, 0)
+            or coalesce(e.cancelled, 0) <> (t.state = 'cancelled')::integer
+            or coalesce(e.expired, 0) <> (t.state = 'expired')::integer
+            or (t.state in ('awaiting_payment', 'expired') and t.paid_at is not null)
             or (t.state in ('paid', 'released') and t.paid_at is null)
-        order by t.id, e.id
+        order by t.id, e.trade_id
         limit 20
         "#
     )
@@ -102,27 +132,31 @@ async fn trades_agree_with_closings(db: &mut PgConnection) -> Result<Check, Erro
     check!(
         db,
         "trades-agree-with-closings",
-        "A trade is released or refunded exactly if one job of that kind settled, asked by who may, and it closed the hold.",
+        "The money of a trade went out or back exactly if one release or refund settled, asked by who may, and it closed the hold.",
         r#"
         select format('trade %s, %s, hold closed by %s: %s', coalesce(t.id::text, c.trade_id), coalesce(t.state, 'unknown'),
                 coalesce(t.closed_by::text, 'nobody'),
                 coalesce(format('%s %s by %s', c.kind, c.id, c.user_id), 'no release and no refund settled')) as "row!",
             count(*) over () as "total!"
         from (
-            select t.id, t.state, t.seller_id, t.buyer_id, h.closed_by
+            select t.id, t.state, t.seller_id, t.buyer_id, t.closed_at, h.closed_by
             from trade t
             join hold h on h.id = t.hold_id
         ) t
         full join (
-            select j.id, j.kind, j.payload ->> 'trade_id' as trade_id, j.payload ->> 'user_id' as user_id
+            select j.id, j.kind, j.submitted_by, j.payload ->> 'trade_id' as trade_id, j.payload ->> 'user_id' as user_id
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind in ('release', 'refund')
         ) c on c.trade_id = t.id::text
-        where t.id is null or (c.id is null and t.state in ('released', 'refunded'))
-            or (c.id is not null and (t.closed_by is distinct from c.id
-                or t.state <> case c.kind when 'release' then 'released' else 'refunded' end
-                or c.user_id is distinct from case c.kind when 'release' then t.seller_id else t.buyer_id end::text))
+        where t.id is null or (c.id is null and t.closed_at is not null)
+            or (c.id is not null and (t.closed_at is null or t.closed_by is distinct from c.id
+                or case
+                    when c.kind = 'release' then t.state <> 'released' or c.user_id is distinct from t.seller_id::text
+                    -- A refund that nobody asked for gives back what was cancelled or has expired.
+                    when c.user_id is null then t.state not in ('cancelled', 'expired') or c.submitted_by <> 1
+                    else t.state <> 'refunded' or c.user_id <> t.buyer_id::text
+                end))
         order by t.id, c.id
         limit 20
         "#

@@ -64,10 +64,11 @@ impl Exchange {
     /// Without this, a refusal is judged by the end alone, which can tell less.
     pub fn quiet(&mut self) {
         self.quiet = Arc::new(Quiet {
-            people: self.people.clone(),
+            people: self.people.keys().copied().collect(),
             trades: self.locked.keys().copied().collect(),
-            paid: self.paid.clone(),
-            balances: self.balances(),
+            paid: self.ever_paid.clone(),
+            // Commissions follow by themselves, and may still have been on their way.
+            balances: self.without_commissions(),
         });
     }
 
@@ -129,7 +130,7 @@ impl Exchange {
         let over = self.released.contains(&trade) || self.refunded.contains(&trade);
         let explained = match asked {
             Refused::Lock { .. } | Refused::Refund { .. } => over,
-            Refused::MarkPaid { .. } => over || self.paid.contains(&trade),
+            Refused::MarkPaid { .. } => over || self.ever_paid.contains(&trade),
             // It may have come before the mark-paid, unless that had settled long before.
             Refused::Release { .. } => over || !since.paid.contains(&trade),
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use ::api::Config;
 use futures_util::future::join_all;
 use outbox::Recorded;
-use providers::nowpayments::PayoutStatus;
+use providers::nowpayments::{PayoutStatus, Secret};
 use reqwest::Method;
 use serde_json::json;
 use simulators::nowpayments::{Payment, Payout, forge, sign};
@@ -209,4 +209,31 @@ async fn without_a_secret_no_callback_is_taken() {
     let answer = site.hook(body.as_bytes()).answer().await;
     assert_eq!((answer.refusal().as_str(), answer.header("retry-after")), ("503 webhooks_not_configured", Some("1")));
     assert_eq!(db.traces().await.callbacks, 0);
+}
+
+/// While the secret is being rotated the provider may sign with either; afterwards with the new one.
+#[tokio::test]
+async fn a_secret_is_rotated_without_losing_a_callback() {
+    let db = Db::new().await;
+    let new = "the next secret";
+    let site = async |secrets: &[&str]| {
+        let secrets = secrets.iter().map(|text| Secret::new(text).unwrap()).collect();
+        Site::with(&db, Config::new(db.pool("holdfast_api", 4).await, secrets)).await
+    };
+    let body = payment(1, "btc", "0.5").body();
+    let told = async |site: &Site, secret: &str| {
+        let call = hooked(site, PATH, body.as_bytes(), &sign(secret, body.as_bytes()));
+        call.answer().await.refusal()
+    };
+    let before = site(&[IPN_SECRET]).await;
+    assert_eq!(told(&before, IPN_SECRET).await, "200 no problem");
+    assert_eq!(told(&before, new).await, "401 mismatch");
+    let during = site(&[new, IPN_SECRET]).await;
+    for secret in [IPN_SECRET, new] {
+        assert_eq!(told(&during, secret).await, "200 no problem");
+    }
+    let after = site(&[new]).await;
+    assert_eq!(told(&after, new).await, "200 no problem");
+    assert_eq!(told(&after, IPN_SECRET).await, "401 mismatch");
+    assert_eq!(db.traces().await.callbacks, 4);
 }

@@ -42,7 +42,7 @@ async fn a_trade_from_the_deposit_to_the_release() {
         "id": trade.to_string(), "state": "awaiting_payment", "seller_id": seller.to_string(),
         "buyer_id": buyer.to_string(), "asset": "btc", "amount": "0.50000000", "maker": "seller",
         "maker_bps": 20, "taker_bps": 20, "maker_fee": null, "taker_fee": null,
-        "opened_at": "time", "pay_by": "time", "paid_at": null, "closed_at": null,
+        "opened_at": "time", "pay_by": "time", "paid_at": null, "closed_at": null, "ended_at": null, "extended_at": null, "undone_at": null,
         "links": { "self": path, "lock": format!("/v1/jobs/{trade}") },
     });
     assert_eq!(untimed(site.found(&path).await), document);

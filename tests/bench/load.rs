@@ -152,7 +152,12 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                 Share::MarkPaid => {
                     let Some((trade_id, seller, buyer)) = later(&mut locked) else { continue };
                     marked.push((trade_id, seller, buyer));
-                    AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id: buyer })
+                    AnyJob::TradeEvent(TradeEvent {
+                        trade_id,
+                        event: TradeEventName::MarkPaid,
+                        user_id: buyer,
+                        minutes: None,
+                    })
                 }
                 Share::Release => {
                     let Some((trade_id, user_id, _)) = later(&mut paid) else { continue };
@@ -160,7 +165,7 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                 }
                 Share::Refund => {
                     let Some((trade_id, _, user_id)) = later(&mut paid) else { continue };
-                    AnyJob::Refund(Refund { trade_id, user_id })
+                    AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
                 }
             };
             asks.push(client(people, &ask)?);
@@ -219,6 +224,7 @@ fn client(people: &People, job: &AnyJob) -> Result<Ask> {
         payload,
         lane: job.info().lane.as_str(),
         subject: job.subject(),
+        run_at: None,
         caused_by: None,
         trace_parent: None,
     })
@@ -266,6 +272,7 @@ async fn deposit(server: &Server, payments: Vec<Payment>) -> Result<()> {
             payload: format!(r#"{{"inbox_id":"{id}"}}"#),
             lane: "ledger",
             subject: Some(id),
+            run_at: None,
             caused_by: None,
             trace_parent: None,
         })

@@ -12,11 +12,9 @@ pub(super) async fn differences(site: &Site) -> Vec<String> {
         sqlx::query!("select code, scale, maker_bps, taker_bps from asset").fetch_all(&site.owner).await.unwrap();
     let scales: BTreeMap<String, usize> =
         assets.iter().map(|asset| (asset.code.clone(), usize::try_from(asset.scale).unwrap())).collect();
-    let mut model = Exchange::new(
-        assets
-            .into_iter()
-            .map(|asset| (asset.code, Fees { maker_bps: asset.maker_bps.into(), taker_bps: asset.taker_bps.into() })),
-    );
+    let mut model = Exchange::new(assets.into_iter().map(|asset| {
+        (asset.code, Fees { maker_bps: asset.maker_bps.into(), taker_bps: asset.taker_bps.into(), referral_bps: 2_000 })
+    }));
     let settled = sqlx::query!(
         r#"
         select j.id, j.kind, j.payload::text as "payload!", convert_from(i.body, 'utf8') as body
@@ -33,13 +31,22 @@ pub(super) async fn differences(site: &Site) -> Vec<String> {
         let id = |name: &str| payload[name].as_str().unwrap().parse::<i64>().unwrap();
         let minor = |asset: &str, text: &str| units(text, scales[asset]);
         match job.kind.as_str() {
-            "user-register" => model.register(job.id),
+            "user-register" => {
+                model.register(job.id, payload["referrer_id"].as_str().map(|id| id.parse().unwrap()));
+            }
             "lock-escrow" => {
                 let asset = payload["asset"].as_str().unwrap();
                 let amount = minor(asset, payload["amount"].as_str().unwrap());
                 model.lock(job.id, id("seller_id"), id("buyer_id"), asset, amount);
             }
-            "trade-event" => model.mark_paid(id("trade_id")),
+            "trade-event" => match payload["event"].as_str().unwrap() {
+                "mark-paid" => model.mark_paid(id("trade_id")),
+                "undo" => model.undo(id("trade_id")),
+                // Neither moves money: what is cancelled is given back by a refund.
+                "cancel" | "extend" => {}
+                other => panic!("the load has no {other}"),
+            },
+            "timer-expiry" | "referral-commission" => {}
             "release" => model.release(id("trade_id")),
             "refund" => model.refund(id("trade_id")),
             "deposit-credit" => {

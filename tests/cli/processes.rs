@@ -18,19 +18,28 @@ use crate::harness::{Db, until};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that the binary reads from its environment.
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 21] = [
     "DATABASE_URL",
     "DATABASE_URL_API",
     "DATABASE_URL_WORKER",
     "NOWPAYMENTS_IPN_SECRET",
     "NOWPAYMENTS_IPN_SECRET_PREVIOUS",
     "HOLDFAST_LISTEN",
+    "HOLDFAST_RATE_BURST",
+    "HOLDFAST_RATE_PER_SECOND",
     "HOLDFAST_LOG",
     "HOLDFAST_LOG_FORMAT",
     "HOLDFAST_KEY",
     "HOLDFAST_URL",
     "HOLDFAST_VERIFY_EVERY",
     "PORT",
+    "HOLDFAST_METRICS_LISTEN",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
 ];
 
 /// How a command ended.

@@ -1,6 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jobs::{AnyJob, LockEscrow, MakerSide, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId, UserRegister};
+use jobs::{
+    AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId,
+    UserRegister,
+};
 use outbox::{Ask, Recorded, payload_hash};
 
 use super::Db;
@@ -28,8 +31,31 @@ pub(crate) fn lock(seller: i64, buyer: i64, asset: &str, amount: &str) -> AnyJob
 
 /// Somebody says that they paid.
 pub(crate) fn mark_paid(trade: i64, user: i64) -> AnyJob {
-    let event = TradeEventName::MarkPaid;
-    AnyJob::TradeEvent(TradeEvent { trade_id: TradeId(trade), event, user_id: UserId(user) })
+    event(TradeEventName::MarkPaid, trade, user, None)
+}
+
+/// Somebody takes that back.
+pub(crate) fn undo(trade: i64, user: i64) -> AnyJob {
+    event(TradeEventName::Undo, trade, user, None)
+}
+
+/// Somebody calls the trade off.
+pub(crate) fn cancel(trade: i64, user: i64) -> AnyJob {
+    event(TradeEventName::Cancel, trade, user, None)
+}
+
+/// Somebody puts the deadline off by half an hour.
+pub(crate) fn extend(trade: i64, user: i64) -> AnyJob {
+    extend_by(trade, user, 30)
+}
+
+/// Somebody puts the deadline off.
+pub(crate) fn extend_by(trade: i64, user: i64, minutes: u16) -> AnyJob {
+    event(TradeEventName::Extend, trade, user, Some(minutes))
+}
+
+fn event(event: TradeEventName, trade: i64, user: i64, minutes: Option<u16>) -> AnyJob {
+    AnyJob::TradeEvent(TradeEvent { trade_id: TradeId(trade), event, user_id: UserId(user), minutes })
 }
 
 /// Somebody releases.
@@ -39,7 +65,7 @@ pub(crate) fn release(trade: i64, user: i64) -> AnyJob {
 
 /// Somebody refunds.
 pub(crate) fn refund(trade: i64, user: i64) -> AnyJob {
-    AnyJob::Refund(Refund { trade_id: TradeId(trade), user_id: UserId(user) })
+    AnyJob::Refund(Refund { trade_id: TradeId(trade), user_id: Some(UserId(user)) })
 }
 
 /// The ask for a job under a key of the submitter's.
@@ -54,6 +80,7 @@ pub(crate) fn ask_of(key: &str, job: &AnyJob) -> Ask {
         payload,
         lane: info.lane.as_str(),
         subject: job.subject(),
+        run_at: None,
         caused_by: None,
         trace_parent: None,
     }
@@ -79,9 +106,10 @@ impl Db {
             .collect()
     }
 
-    /// Records asks in one transaction of the API's.
+    /// Records asks in one transaction: of the API's, or of a worker's where Holdfast asks.
     pub(crate) async fn enqueue(&self, asks: &[Ask]) -> Result<Vec<Recorded>, sqlx::Error> {
-        let mut tx = self.api.begin().await?;
+        let caused = asks.iter().any(|ask| ask.submitter == PrincipalId::HOLDFAST.0);
+        let mut tx = if caused { &self.worker } else { &self.api }.begin().await?;
         let recorded = outbox::enqueue(&mut tx, asks).await?;
         tx.commit().await?;
         Ok(recorded)
@@ -107,5 +135,37 @@ impl Db {
         self.drain().await;
         assert_eq!(self.outcome(trade).await, "settled");
         trade
+    }
+}
+
+impl Db {
+    /// The ask that Holdfast made for the one job of an internal kind about a trade, to be made
+    /// again.
+    pub(crate) async fn caused(&self, kind: &str, trade: i64) -> Ask {
+        let row = sqlx::query!(
+            r#"
+            select r.submitter, r.key, r.payload_hash, j.payload::text as "payload!", j.caused_by
+            from job j join request r on r.job_id = j.id
+            where j.kind = $1 and j.payload ->> 'trade_id' = $2
+            "#,
+            kind,
+            trade.to_string(),
+        )
+        .fetch_one(&self.owner)
+        .await
+        .unwrap();
+        let info = jobs::kind_info(kind).unwrap();
+        Ask {
+            submitter: row.submitter,
+            kind: info.name,
+            key: row.key,
+            payload_hash: row.payload_hash.try_into().unwrap(),
+            payload: row.payload,
+            lane: info.lane.as_str(),
+            subject: Some(trade),
+            run_at: None,
+            caused_by: row.caused_by,
+            trace_parent: None,
+        }
     }
 }

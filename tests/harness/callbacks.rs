@@ -58,6 +58,7 @@ pub(crate) fn credit_of(inbox_id: i64, fact_key: &str) -> Ask {
         payload: job.payload().unwrap().to_string(),
         lane: info.lane.as_str(),
         subject: job.subject(),
+        run_at: None,
         caused_by: None,
         trace_parent: None,
     }

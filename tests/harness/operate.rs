@@ -19,12 +19,12 @@ pub(crate) fn resume(scope: PauseScope, name: &str) -> AnyJob {
 }
 
 /// Sends a parked job back.
-pub(crate) fn retry(job: i64) -> AnyJob {
+pub(crate) fn retry_parked(job: i64) -> AnyJob {
     decision(job, Decision::Retry)
 }
 
 /// Ends a parked job.
-pub(crate) fn cancel(job: i64) -> AnyJob {
+pub(crate) fn cancel_parked(job: i64) -> AnyJob {
     decision(job, Decision::Cancel)
 }
 

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::contract::check;
 use super::{Db, IPN_SECRET, SUBMITTER, ipn_secrets, payment, until};
 
 /// Longest time that a call may take: longer than the longest wait that a client may prefer.
@@ -247,16 +248,24 @@ impl Call {
     /// problem document with all of its members.
     pub(crate) async fn answer(self) -> Answer {
         let Self { http, method, url, headers, body } = self;
-        let mut request = http.request(method, &url).headers(headers);
+        let sent = body.as_ref().and_then(Body::as_bytes).map(<[u8]>::to_vec);
+        let mut request = http.request(method.clone(), &url).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{url} answered {status} {text}"));
+        let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        let body = match serde_json::from_str(&text) {
+            Ok(body) => body,
+            Err(_) if !is_json => Value::String(text),
+            Err(error) => panic!("{url} answered {status} {text}: {error}"),
+        };
         let answer = Answer { status, headers, body };
         answer.check();
+        let path = url.trim_start_matches("http://").find('/').map_or("/", |at| &url["http://".len() + at..]);
+        check(&method, path, sent.as_deref(), &answer);
         answer
     }
 }
@@ -275,8 +284,13 @@ impl Answer {
         assert!(!id.is_empty(), "{self:?}");
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        assert_eq!(self.header("referrer-policy"), Some("no-referrer"), "{self:?}");
+        assert_eq!(self.header("x-frame-options"), Some("DENY"), "{self:?}");
+        assert!(self.header("content-security-policy").unwrap().starts_with("default-src 'none'; "), "{self:?}");
+        assert_eq!(self.header("server"), None, "{self:?}");
         if self.status < 400 {
-            assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+            let kind = self.header("content-type").unwrap();
+            assert!(matches!(kind, "application/json" | "text/html; charset=utf-8"), "{self:?}");
             return;
         }
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -284,7 +298,7 @@ impl Answer {
         assert_eq!(text("type"), format!("urn:holdfast:problem:{}", text("code")));
         assert!(!text("title").is_empty() && !text("detail").is_empty(), "{self:?}");
         assert_eq!((self.body["status"].as_u64(), text("request_id")), (Some(self.status.into()), id));
-        let retryable = self.status >= 500 || self.status == 408;
+        let retryable = self.status >= 500 || matches!(self.status, 408 | 429);
         assert_eq!(self.body["retryable"], retryable, "{self:?}");
     }
 

@@ -195,7 +195,7 @@ async fn jobs_are_listed_by_state_kind_and_subject() {
         ("limit=0", "400 query_invalid limit"),
         ("limit=201", "400 query_invalid limit"),
         ("subject=x", "400 query_invalid subject"),
-        ("cursor=x", "400 cursor_invalid cursor"),
+        ("cursor=x", "422 cursor_invalid cursor"),
         ("kind=payday", "422 kind_unknown kind"),
         ("offset=1", "400 query_invalid"),
     ] {

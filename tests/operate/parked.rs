@@ -3,7 +3,8 @@
 use jobs::AnyJob;
 
 use crate::harness::{
-    Db, OTHER, SUBMITTER, ask_by, cancel, fresh_key, lock, mark_paid, refund, refusal, register, release, retry, run,
+    Db, OTHER, SUBMITTER, ask_by, cancel_parked, fresh_key, lock, mark_paid, refund, refusal, register, release,
+    retry_parked, run,
 };
 
 const RETRIED: &str = r#"settled {"carried_out": "retry"}"#;
@@ -24,16 +25,16 @@ async fn with_parked_lock() -> (Db, i64, [i64; 2]) {
 #[tokio::test]
 async fn a_retried_job_goes_on_from_the_attempt_where_it_stood() {
     let (db, job, [seller, _]) = with_parked_lock().await;
-    assert_eq!(db.operated(SUBMITTER, retry(job)).await, RETRIED);
+    assert_eq!(db.operated(SUBMITTER, retry_parked(job)).await, RETRIED);
     assert_eq!(db.queue_text().await, format!("{job} lock-escrow attempt 4 retried after poison\n"));
     db.drain().await;
     assert_eq!(db.outcome(job).await, "settled");
     let attempts = sqlx::query_scalar!("select attempts from outcome where job_id = $1", job);
     assert_eq!(attempts.fetch_one(&db.owner).await.unwrap(), 5);
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.50000000");
-    assert_eq!(db.operated(SUBMITTER, retry(job)).await, "rejected not_parked");
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, "rejected not_parked");
-    assert_eq!(db.operated(SUBMITTER, cancel(999_999)).await, "rejected not_parked");
+    assert_eq!(db.operated(SUBMITTER, retry_parked(job)).await, "rejected not_parked");
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, "rejected not_parked");
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(999_999)).await, "rejected not_parked");
     db.verified().await;
 }
 
@@ -41,16 +42,16 @@ async fn a_retried_job_goes_on_from_the_attempt_where_it_stood() {
 async fn cancelling_what_may_move_money_takes_two_people() {
     let (db, job, [seller, buyer]) = with_parked_lock().await;
     let waits = db.ask(mark_paid(job, buyer)).await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
     assert_eq!(db.outcome(job).await, "parked poison", "the first decision changes nothing");
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, "rejected same_principal");
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, "rejected same_principal");
     assert_eq!(db.outcome(job).await, "parked poison");
-    assert_eq!(db.operated(OTHER, cancel(job)).await, CANCELLED);
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, CANCELLED);
     assert_eq!(db.outcome(job).await, "cancelled cancelled_by_operator");
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000", "nothing is held");
     db.drain().await;
     assert_eq!(db.outcome(waits).await, "rejected trade_never_opened");
-    assert_eq!(db.operated(SUBMITTER, retry(job)).await, "rejected not_parked", "what was cancelled stays so");
+    assert_eq!(db.operated(SUBMITTER, retry_parked(job)).await, "rejected not_parked", "what was cancelled stays so");
     db.verified().await;
 }
 
@@ -60,7 +61,7 @@ async fn one_person_may_cancel_what_moves_no_money() {
     db.operators().await;
     let job = db.ask(register(None)).await;
     db.park(job, 0).await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, CANCELLED);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, CANCELLED);
     assert_eq!(db.outcome(job).await, "cancelled cancelled_by_operator");
     db.verified().await;
 }
@@ -82,8 +83,8 @@ async fn every_kind_can_be_cancelled_and_the_books_stay_right() {
     ];
     for job in jobs {
         db.park(job, 0).await;
-        assert_eq!(db.operated(OTHER, cancel(job)).await, FIRST);
-        assert_eq!(db.operated(SUBMITTER, cancel(job)).await, CANCELLED);
+        assert_eq!(db.operated(OTHER, cancel_parked(job)).await, FIRST);
+        assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, CANCELLED);
         assert_eq!(db.outcome(job).await, "cancelled cancelled_by_operator");
     }
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.20000000");
@@ -106,23 +107,23 @@ async fn cancelling_an_unknown_kind_takes_two_people() {
         "{silently}; update job set kind = 'payday' where id = {job}; update request set kind = 'payday' where job_id = {job}"
     ))
     .await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
-    assert_eq!(db.operated(OTHER, cancel(job)).await, CANCELLED);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, CANCELLED);
     db.verified().await;
 }
 
 #[tokio::test]
 async fn a_first_decision_counts_for_a_day_and_for_one_parking() {
     let (db, job, _) = with_parked_lock().await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
     db.pass("24 hours 1 second").await;
-    assert_eq!(db.operated(OTHER, cancel(job)).await, FIRST, "the first one is too old, so this is the first");
-    assert_eq!(db.operated(OTHER, cancel(job)).await, "rejected same_principal");
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, FIRST, "the first one is too old, so this is the first");
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, "rejected same_principal");
     // Retried and parked again: nobody has decided about this parking yet.
-    assert_eq!(db.operated(SUBMITTER, retry(job)).await, RETRIED);
+    assert_eq!(db.operated(SUBMITTER, retry_parked(job)).await, RETRIED);
     db.park(job, 5).await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
-    assert_eq!(db.operated(OTHER, cancel(job)).await, CANCELLED);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, CANCELLED);
     db.verified().await;
 }
 
@@ -130,7 +131,7 @@ async fn a_first_decision_counts_for_a_day_and_for_one_parking() {
 #[tokio::test]
 async fn both_decisions_may_come_in_one_batch() {
     let (db, job, _) = with_parked_lock().await;
-    let asks = [SUBMITTER, SUBMITTER, OTHER, OTHER].map(|operator| ask_by(operator, &fresh_key(), &cancel(job)));
+    let asks = [SUBMITTER, SUBMITTER, OTHER, OTHER].map(|operator| ask_by(operator, &fresh_key(), &cancel_parked(job)));
     let ids: Vec<i64> = db.enqueue(&asks).await.unwrap().into_iter().map(outbox::Recorded::job_id).collect();
     db.operate().await;
     let mut told = Vec::new();
@@ -157,9 +158,9 @@ async fn of_two_who_decide_at_once_one_wins() {
     for round in 0..12 {
         let job = db.ask(lock(seller, buyer, "btc", "0.01")).await;
         db.park(job, 0).await;
-        assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
-        let rival: fn(i64) -> AnyJob = if round % 2 == 0 { cancel } else { retry };
-        let decisions = [db.ask_as(OTHER, cancel(job)).await, db.ask_as(third, rival(job)).await];
+        assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
+        let rival: fn(i64) -> AnyJob = if round % 2 == 0 { cancel_parked } else { retry_parked };
+        let decisions = [db.ask_as(OTHER, cancel_parked(job)).await, db.ask_as(third, rival(job)).await];
         // Each worker takes one of them.
         let mut leased = Vec::new();
         for (settler, decision) in [(&one, decisions[0]), (&two, decisions[1])] {
@@ -188,7 +189,7 @@ async fn of_two_who_decide_at_once_one_wins() {
 #[tokio::test]
 async fn postgres_refuses_a_cancellation_by_one_person() {
     let (db, job, _) = with_parked_lock().await;
-    assert_eq!(db.operated(SUBMITTER, cancel(job)).await, FIRST);
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, FIRST);
     let first = sqlx::query_scalar!("select decision_job from parked_decision").fetch_one(&db.owner).await.unwrap();
     let row = |by: i64, two: bool, first: &str, whose: &str| {
         format!(
@@ -205,7 +206,7 @@ async fn postgres_refuses_a_cancellation_by_one_person() {
     ] {
         assert_eq!(refusal(run(&db.worker, &statement).await).constraint, constraint, "{statement}");
     }
-    assert_eq!(db.operated(OTHER, cancel(job)).await, CANCELLED);
+    assert_eq!(db.operated(OTHER, cancel_parked(job)).await, CANCELLED);
     let again =
         "insert into parked_decision select 424242, job_id, parked_at, 'retry', 100, 'why', needs_two, true, null,
         null, now() from parked_decision where carried_out";
@@ -227,7 +228,11 @@ async fn only_an_operators_principal_is_recorded() {
     let [seller, buyer] = db.people().await;
     let job = db.ask(release(1, seller)).await;
     db.park(job, 0).await;
-    let asks = [ask_by(SUBMITTER, "k", &cancel(job)), ask_by(1, "k", &cancel(job)), ask_by(OTHER, "k", &retry(job))];
+    let asks = [
+        ask_by(SUBMITTER, "k", &cancel_parked(job)),
+        ask_by(1, "k", &cancel_parked(job)),
+        ask_by(OTHER, "k", &retry_parked(job)),
+    ];
     for ask in &asks {
         let refused = db.enqueue(std::slice::from_ref(ask)).await;
         assert_eq!(refusal(refused.map(|_| ())).code, "42501");
@@ -235,7 +240,7 @@ async fn only_an_operators_principal_is_recorded() {
     let expired = db.key(OTHER, &["operate"]).await;
     assert!(db.enqueue(&asks[2..]).await.is_ok());
     db.sql("update api_key set revoked_at = clock() where scopes = array['operate']").await;
-    let refused = db.enqueue(&[ask_by(OTHER, "another", &retry(job))]).await;
+    let refused = db.enqueue(&[ask_by(OTHER, "another", &retry_parked(job))]).await;
     assert_eq!(refusal(refused.map(|_| ())).code, "42501");
     assert!(!expired.is_empty() && buyer != seller);
 }

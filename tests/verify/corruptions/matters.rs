@@ -6,7 +6,7 @@ pub(super) const MATTERS: &[Corruption] = &[
     corruption(
         "a trade's maker was changed",
         "update trade set maker = 'buyer' where id = {released}",
-        &["trades-come-from-locks"],
+        &["referrals-are-of-the-traders", "trades-come-from-locks"],
     ),
     corruption(
         "another amount was asked for",
@@ -16,7 +16,7 @@ pub(super) const MATTERS: &[Corruption] = &[
     corruption(
         "a trade is gone",
         "delete from trade where id = {debtor}",
-        &["trades-come-from-locks", "trades-agree-with-holds"],
+        &["referrals-are-of-the-traders", "trades-come-from-locks", "trades-agree-with-holds"],
     ),
     corruption(
         "a hold is for another trade",
@@ -26,19 +26,19 @@ pub(super) const MATTERS: &[Corruption] = &[
     corruption(
         "a trade was paid at another time",
         "update trade set paid_at = paid_at + interval '1 second' where id = {paid}",
-        &["trades-agree-with-payments"],
+        &["trades-agree-with-events"],
     ),
     corruption(
         "a trade is paid and nobody said so",
         "update trade set paid_at = now(), state = 'paid' where id = {open}",
-        &["trades-agree-with-payments"],
+        &["trades-agree-with-events"],
     ),
     corruption(
         "a trade was paid too late",
         "
         update trade set opened_at = opened_at - interval '1 day', pay_by = pay_by - interval '1 day' where id = {paid}
         ",
-        &["trades-agree-with-payments"],
+        &["trades-agree-with-events"],
     ),
     corruption(
         "somebody else released",
@@ -58,12 +58,15 @@ pub(super) const MATTERS: &[Corruption] = &[
     corruption(
         "one fee is too high and the other too low",
         "update trade set maker_fee = maker_fee + 1, taker_fee = taker_fee - 1 where id = {released}",
-        &["trade-fees-are-floored"],
+        &["commissions-are-as-fixed", "trade-fees-are-floored"],
     ),
     corruption(
         "a trade without fees paid some",
-        "update trade set maker_bps = 0, taker_bps = 0, maker_fee = 0, taker_fee = 0 where id = {released}",
-        &["releases-pay-out-the-amount"],
+        "
+        alter table trade drop constraint trade_commissioned_within_fees;
+        update trade set maker_bps = 0, taker_bps = 0, maker_fee = 0, taker_fee = 0 where id = {released}
+        ",
+        &["releases-pay-out-the-amount", "commissions-are-as-fixed", "commissions-were-paid"],
     ),
     corruption(
         "a deposit is somebody else's",

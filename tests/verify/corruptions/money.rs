@@ -15,7 +15,7 @@ pub(super) const MONEY: &[Corruption] = &[
     ),
     corruption(
         "a version was skipped",
-        "update entry set version = 14 where account_id = {ann_btc} and version = 13",
+        "update entry set version = version + 1 where account_id = {ann_btc} and version = {ann_btc_last}",
         &["versions-have-no-gaps"],
     ),
     corruption(
@@ -90,7 +90,7 @@ pub(super) const MONEY: &[Corruption] = &[
         "
         insert into transfer values ({mark}, 0, 'trade_fee', {dan_btc}, {fee}, 1);
         insert into entry values ({dan_btc}, 2, {mark}, 0, null, -1, 0, 0, 0),
-            ({fee}, 2, {mark}, 0, null, 1, 0, 200001, 0)
+            ({fee}, 3, {mark}, 0, null, 1, 0, 180001, 0)
         ",
         &["transfers-fit-their-kind"],
     ),
@@ -107,7 +107,7 @@ pub(super) const MONEY: &[Corruption] = &[
         "
         insert into transfer values (999999, 0, 'trade_fee', {dan_btc}, {fee}, 1);
         insert into entry values ({dan_btc}, 2, 999999, 0, null, -1, 0, 0, 0),
-            ({fee}, 2, 999999, 0, null, 1, 0, 200001, 0)
+            ({fee}, 3, 999999, 0, null, 1, 0, 180001, 0)
         ",
         &["ledger-rows-have-settled-jobs"],
     ),
@@ -116,18 +116,18 @@ pub(super) const MONEY: &[Corruption] = &[
         "
         insert into transfer values ({refused_release}, 0, 'trade_fee', {dan_btc}, {fee}, 1);
         insert into entry values ({dan_btc}, 2, {refused_release}, 0, null, -1, 0, 0, 0),
-            ({fee}, 2, {refused_release}, 0, null, 1, 0, 200001, 0)
+            ({fee}, 3, {refused_release}, 0, null, 1, 0, 180001, 0)
         ",
         &["refused-jobs-moved-nothing"],
     ),
     corruption(
         "a job that moved money was refused afterwards",
         "update outcome set status = 'rejected', reason = 'wrong_state' where job_id = {release}",
-        &["refused-jobs-moved-nothing", "trades-agree-with-closings"],
+        &["caused-jobs-have-causes", "refused-jobs-moved-nothing", "trades-agree-with-closings"],
     ),
     corruption(
         "more is held than holds say",
-        "update entry set held = held + 1 where account_id = {ann_btc} and version = 13",
+        "update entry set held = held + 1 where account_id = {ann_btc} and version = {ann_btc_last}",
         &["held-is-open-holds", "balances-follow-entries"],
     ),
     corruption(
@@ -149,7 +149,7 @@ pub(super) const MONEY: &[Corruption] = &[
     ),
     corruption(
         "a hold was given back twice, out of another's hold",
-        "insert into entry values ({ann_btc}, 14, {refund}, null, {refunded}, 0, -30000000, 64999998, 0)",
+        "insert into entry select {ann_btc}, version + 1, {refund}, null, {refunded}, 0, -30000000, posted, held - 30000000 from entry where account_id = {ann_btc} and version = {ann_btc_last}",
         &["holds-have-their-entries", "held-is-open-holds"],
     ),
     corruption(

@@ -43,7 +43,7 @@ pub(super) const OPERATING: &[Corruption] = &[
     ),
     corruption(
         "a job was decided on and not cancelled",
-        "update outcome set status = 'rejected' where job_id = {cancelled}",
+        "update outcome set status = 'rejected' where job_id = {cancelled_lock}",
         &["cancellations-are-decided"],
     ),
     corruption(

@@ -26,7 +26,7 @@ pub(super) const RECORDS: &[Corruption] = &[
     corruption(
         "a job was caused by one that is not there",
         "update job set caused_by = 987654 where id = {release}",
-        &["references-resolve"],
+        &["caused-jobs-have-causes", "references-resolve"],
     ),
     corruption(
         "a deposit's first job is not there",
@@ -54,7 +54,12 @@ pub(super) const RECORDS: &[Corruption] = &[
     corruption(
         "a person is gone",
         "delete from app_user where id = {dan}",
-        &["references-resolve", "accounts-have-owners", "people-come-from-registrations"],
+        &[
+            "referrals-are-of-the-traders",
+            "references-resolve",
+            "accounts-have-owners",
+            "people-come-from-registrations",
+        ],
     ),
     corruption(
         "an account is gone",
@@ -69,7 +74,7 @@ pub(super) const RECORDS: &[Corruption] = &[
     corruption(
         "a trade's buyer is not there",
         "update trade set buyer_id = 424242 where id = {open}",
-        &["references-resolve", "trades-come-from-locks"],
+        &["referrals-are-of-the-traders", "references-resolve", "trades-come-from-locks"],
     ),
     corruption(
         "a trade's seller is not there",
@@ -84,7 +89,7 @@ pub(super) const RECORDS: &[Corruption] = &[
     corruption(
         "a person has another referrer",
         "update app_user set referrer_id = {cyd} where id = {dan}",
-        &["people-come-from-registrations"],
+        &["referrals-are-of-the-traders", "people-come-from-registrations"],
     ),
     corruption(
         "a registration settled and made nobody",
@@ -97,7 +102,7 @@ pub(super) const RECORDS: &[Corruption] = &[
         update app_user set referrer_id = {dan} where id = {ann};
         update job set payload = '{"referrer_id": "{dan}"}' where id = {ann}
         "#,
-        &["referrers-form-no-cycle"],
+        &["referrals-are-of-the-traders", "referrers-form-no-cycle"],
     ),
     corruption(
         "a settled job is queued again",

@@ -1,0 +1,18 @@
+use chrono::{DateTime, Utc};
+
+use crate::kind::Job;
+use crate::registry::AnyJob;
+
+/// A job that the settlement of another causes. It is recorded by the same commit, once for its
+/// key, whoever causes it again.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// What is to be done.
+    pub kind: AnyJob,
+    /// The fact that causes it, within its kind.
+    pub key: String,
+    /// Not before this; `None` means at once.
+    pub run_at: Option<DateTime<Utc>>,
+    /// The job that causes it; `None` where time does.
+    pub caused_by: Option<Job>,
+}
