@@ -23,7 +23,7 @@ const UNREADABLE: [&str; 2] = ["body_incomplete", "json_malformed"];
 const NO_KEY: [&str; 2] = ["idempotency_key_malformed", "idempotency_key_missing"];
 /// The codes of a payload that breaks a rule by itself: what [`jobs::Invalid`] carries, and what
 /// cannot be stored or was asked for otherwise before.
-const INVALID: [&str; 11] = [
+const INVALID: [&str; 13] = [
     "amount_malformed",
     "amount_negative",
     "amount_out_of_range",
@@ -31,7 +31,9 @@ const INVALID: [&str; 11] = [
     "amount_zero",
     "asset_unknown",
     "idempotency_conflict",
+    "pause_unknown",
     "payload_invalid",
+    "reason_length",
     "self_trade",
     "text_not_storable",
     "user_unknown",
@@ -170,6 +172,19 @@ impl IntoResponses for QueryRefused {
         Answers::from([
             refusal(400, "The query cannot be read", &["query_invalid"]),
             refusal(422, "There is no such asset, or no such place in this list", &["asset_unknown", "cursor_invalid"]),
+        ])
+    }
+}
+
+/// What the list of jobs answers to a query that it does not take.
+#[derive(Debug)]
+pub(crate) enum JobsQueryRefused {}
+
+impl IntoResponses for JobsQueryRefused {
+    fn responses() -> Answers {
+        Answers::from([
+            refusal(400, "The query cannot be read", &["query_invalid"]),
+            refusal(422, "There is no such kind, or no such place in this list", &["cursor_invalid", "kind_unknown"]),
         ])
     }
 }

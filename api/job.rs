@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Kind, LockEscrow, UserRegister};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use crate::answers::JobUnknown;
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::outcomes::Outcome;
+use crate::parked::ParkedDocument;
 use crate::problem::Problem;
 use crate::texts::{CodeText, Id, PathText};
 
@@ -44,13 +45,17 @@ pub(crate) struct JobDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     last_error: Option<String>,
+    /// What an operator should know of a parked job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ParkedDocument)]
+    parked: Option<ParkedDocument>,
     #[serde(flatten)]
     about: About,
     links: Links,
 }
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobState {
     Queued,
@@ -86,6 +91,17 @@ struct Links {
 }
 
 impl JobState {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Settled => "settled",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Parked => "parked",
+        }
+    }
+
     fn of_status(status: &str) -> Option<Self> {
         match status {
             "settled" => Some(Self::Settled),
@@ -122,6 +138,7 @@ impl JobDocument {
             finished_at: None,
             run_at: Some(received_at),
             last_error: None,
+            parked: None,
             about: About::of(id, kind, trade_of(job)),
             links: links(id, About::of(id, kind, trade_of(job))),
         }
@@ -138,6 +155,7 @@ impl JobDocument {
             finished_at: Some(outcome.finished_at),
             run_at: None,
             last_error: None,
+            parked: None,
             ..self
         }
     }
@@ -164,7 +182,12 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
         AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
         AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
-        AnyJob::UserRegister(_) | AnyJob::DepositCredit(_) | AnyJob::LockEscrow(_) => None,
+        AnyJob::UserRegister(_)
+        | AnyJob::DepositCredit(_)
+        | AnyJob::LockEscrow(_)
+        | AnyJob::Pause(_)
+        | AnyJob::ParkedDecision(_)
+        | AnyJob::Verify(_) => None,
     }
 }
 
@@ -209,14 +232,75 @@ pub(crate) async fn get_job(
     found.map(Json).ok_or_else(unknown)
 }
 
+/// A job and wherever it is, as it is stored.
+#[derive(Debug)]
+pub(crate) struct JobRow {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) trade_id: Option<String>,
+    pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) attempt: Option<i32>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) parked_reason: Option<String>,
+    pub(crate) parked_attempt: Option<i32>,
+    pub(crate) parked_detail: Option<String>,
+    pub(crate) parked_at: Option<DateTime<Utc>>,
+    pub(crate) waits_for_second: bool,
+    pub(crate) status: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) result: Option<Value>,
+    pub(crate) attempts: Option<i32>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<JobRow> for JobDocument {
+    fn from(row: JobRow) -> Self {
+        let id = row.id;
+        let ended = row.status.as_deref().and_then(JobState::of_status);
+        let state = match (ended, &row.parked_reason) {
+            (Some(state), _) => state,
+            (None, Some(_)) => JobState::Parked,
+            (None, None) => JobState::Queued,
+        };
+        let parked = match (&row.parked_reason, row.parked_detail, row.parked_at) {
+            (Some(reason), Some(detail), Some(at)) => {
+                Some(ParkedDocument::new(&row.kind, reason, detail, at, row.waits_for_second))
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => None,
+        };
+        let trade_id = row.trade_id.and_then(|text| text.parse().ok());
+        let about = About::of(id, &row.kind, trade_id);
+        Self {
+            id: id.to_string(),
+            kind: row.kind,
+            state,
+            reason: row.reason.or(row.parked_reason),
+            result: row.result,
+            attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
+            received_at: row.received_at,
+            finished_at: row.finished_at,
+            run_at: row.run_at,
+            last_error: row.last_error,
+            parked,
+            about,
+            links: links(id, about),
+        }
+    }
+}
+
 /// The document of a job, in one snapshot: it is in the outbox, parked or ended, and never two of
 /// these.
 pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, sqlx::Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        JobRow,
         r#"
-        select j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
+        select j.id, j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
             b.run_at as "run_at?", b.attempt as "attempt?", b.last_error as "last_error?",
-            p.reason as "parked_reason?", p.attempt as "parked_attempt?",
+            p.reason as "parked_reason?", p.attempt as "parked_attempt?", p.detail as "parked_detail?",
+            p.parked_at as "parked_at?",
+            exists (select from parked_decision d where d.job_id = p.job_id and d.parked_at = p.parked_at
+                and d.at > (select clock()) - interval '24 hours') as "waits_for_second!",
             x.status as "status?", x.reason as "reason?", x.result as "result?", x.attempts as "attempts?",
             x.finished_at as "finished_at?"
         from job j
@@ -229,28 +313,5 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| {
-        let ended = row.status.as_deref().and_then(JobState::of_status);
-        let state = match (ended, &row.parked_reason) {
-            (Some(state), _) => state,
-            (None, Some(_)) => JobState::Parked,
-            (None, None) => JobState::Queued,
-        };
-        let trade_id = row.trade_id.and_then(|text| text.parse().ok());
-        let about = About::of(id, &row.kind, trade_id);
-        JobDocument {
-            id: id.to_string(),
-            kind: row.kind,
-            state,
-            reason: row.reason.or(row.parked_reason),
-            result: row.result,
-            attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
-            received_at: row.received_at,
-            finished_at: row.finished_at,
-            run_at: row.run_at,
-            last_error: row.last_error,
-            about,
-            links: links(id, about),
-        }
-    }))
+    Ok(row.map(JobDocument::from))
 }

@@ -78,6 +78,7 @@ pub(crate) fn preamble() -> OpenApi {
         tag("users", "People of the exchange, by id only, and what they have"),
         tag("trades", "Trades: the seller's money is held until the seller releases it or the buyer gives up"),
         tag("jobs", "What was asked, and what came of it"),
+        tag("operating", "Pauses, parked jobs and the integrity checks, for operators"),
         tag("callbacks", "What payment providers tell"),
         tag("server", "What a server says of itself; needs no key"),
     ]);

@@ -6,7 +6,10 @@ use utoipa_axum::routes;
 
 use crate::app::Api;
 use crate::openapi::preamble;
-use crate::{batch, health, job, metrics, openapi, page, trade, trade_actions, transactions, user, webhook};
+use crate::{
+    batch, health, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, trade, trade_actions,
+    transactions, user, webhook,
+};
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
 pub(crate) fn endpoints() -> OpenApiRouter<Api> {
@@ -24,6 +27,13 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(trade_actions::post_refund))
         .routes(routes!(batch::post_batch))
         .routes(routes!(job::get_job))
+        .routes(routes!(jobs_list::get_jobs))
+        .routes(routes!(parked::post_retry))
+        .routes(routes!(parked::post_cancel))
+        .routes(routes!(pauses::post_pause))
+        .routes(routes!(pauses::get_pauses))
+        .routes(routes!(integrity::post_integrity))
+        .routes(routes!(integrity::get_integrity))
         .routes(routes!(webhook::post_nowpayments))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))

@@ -82,6 +82,8 @@ async fn serve(private: &Private, listener: TcpListener, stop: &Stop, traces: bo
         name: worker::name(),
         poll: worker::POLL,
         grace: std::time::Duration::from_secs(20),
+        // Asked for by hand: in a trial the numbers of the first jobs are told beforehand.
+        verify_every: None,
         metrics: None,
         traces,
     };

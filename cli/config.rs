@@ -2,6 +2,7 @@
 
 use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use api::{Limits, Rate};
 use providers::nowpayments::Secret;
@@ -13,6 +14,7 @@ const DATABASE_URL_API: &str = "DATABASE_URL_API";
 const DATABASE_URL_WORKER: &str = "DATABASE_URL_WORKER";
 const IPN_SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
 const IPN_SECRET_PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
+const KEY: &str = "HOLDFAST_KEY";
 const LISTEN: &str = "HOLDFAST_LISTEN";
 const PORT: &str = "PORT";
 const RATE_PER_SECOND: &str = "HOLDFAST_RATE_PER_SECOND";
@@ -23,6 +25,8 @@ const METRICS_LISTEN: &str = "HOLDFAST_METRICS_LISTEN";
 const OTLP_ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 const OTLP_PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const OTLP_HTTP: &str = "http/protobuf";
+const URL: &str = "HOLDFAST_URL";
+const VERIFY_EVERY: &str = "HOLDFAST_VERIFY_EVERY";
 
 /// Everything that names a database or a secret of production. Processes with a database of their
 /// own refuse them and never hand them on.
@@ -35,17 +39,23 @@ pub(crate) const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Add
 #[derive(Clone, Debug)]
 pub(crate) struct ForChild {
     /// Variables with their values.
-    pub(crate) set: [(&'static str, String); 3],
+    pub(crate) set: [(&'static str, String); 4],
     /// Variables that are taken away first.
     pub(crate) unset: Vec<&'static str>,
 }
 
 /// The configuration of a `web` and of a `worker` that a demonstration starts.
 pub(crate) fn for_child(api_url: &str, worker_url: &str, ipn_secret: &str) -> ForChild {
-    let set = [(DATABASE_URL_API, api_url), (DATABASE_URL_WORKER, worker_url), (IPN_SECRET, ipn_secret)];
+    let set = [
+        (DATABASE_URL_API, api_url),
+        (DATABASE_URL_WORKER, worker_url),
+        (IPN_SECRET, ipn_secret),
+        // It verifies by itself when it is done.
+        (VERIFY_EVERY, "0"),
+    ];
     ForChild {
         set: set.map(|(name, value)| (name, value.to_owned())),
-        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN]).collect(),
+        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN, KEY]).collect(),
     }
 }
 
@@ -77,12 +87,22 @@ pub(crate) mod help {
   NOWPAYMENTS_IPN_SECRET  the lane ledger verifies callbacks again before it credits them
                           (required there unless --without-webhooks)
   NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
+  HOLDFAST_VERIFY_EVERY   how often the integrity checks run, such as 15m or 1h (default);
+                          0 for never
   HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
                           such as info,settlement=debug
   HOLDFAST_LOG_FORMAT     text (default) or json
   HOLDFAST_METRICS_LISTEN  as --metrics, such as 127.0.0.1:9464; off unless set
   OTEL_EXPORTER_OTLP_ENDPOINT  sends traces to this collector, by http/protobuf, such as
                           http://127.0.0.1:4318; the other OTEL_* variables are heeded too";
+    pub(crate) const OPERATOR: &str = "Environment:
+  HOLDFAST_KEY  your own key, with the scope operate (required): what you do is recorded under
+                your name, and some of it takes two people
+                `holdfast key create --name ann --scope operate` makes one
+  HOLDFAST_URL  where the API is; default http://127.0.0.1:8080";
+    pub(crate) const TOP: &str = "Environment:
+  DATABASE_URL  the database, as any login that may read it (required), such as
+                postgres://holdfast_api:secret@db.example/holdfast";
 }
 
 /// A variable; `None` where it is not set.
@@ -127,6 +147,20 @@ pub(crate) fn owner_database() -> Result<String, Failure> {
         Failure::configuration(format!(
             "{DATABASE_URL} is not set, so there is no database to work on; set it to the address of the tables' \
              owner, such as postgres://holdfast_owner:secret@db.example/holdfast\n  \
+             to try Holdfast without a database, run `holdfast` or `holdfast demo`"
+        ))
+    })
+}
+
+/// The database as any login that may read it.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn readable_database() -> Result<String, Failure> {
+    read_address(DATABASE_URL)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "{DATABASE_URL} is not set, so there is no database to look at; set it to the address of any login that may \
+             read it, such as postgres://holdfast_api:secret@db.example/holdfast\n  \
              to try Holdfast without a database, run `holdfast` or `holdfast demo`"
         ))
     })
@@ -303,6 +337,50 @@ pub(crate) fn rate() -> Result<Rate, Failure> {
     let usual = Limits::default().rate;
     let per_second = per_second.unwrap_or(usual.per_second.get());
     Ok(Rate::new(per_second, burst.unwrap_or(per_second.saturating_mul(2))))
+}
+
+/// How often the integrity checks run: the flag, then `HOLDFAST_VERIFY_EVERY`, then an hour.
+/// `None` for never.
+///
+/// # Errors
+/// It does not read as a time.
+pub(crate) fn verify_every(flag: Option<String>) -> Result<Option<Duration>, Failure> {
+    let (name, text) = match flag {
+        Some(text) => ("--verify-every", text),
+        None => (VERIFY_EVERY, read_filled(VERIFY_EVERY)?.unwrap_or_else(|| "1h".to_owned())),
+    };
+    let every = duration(&text).ok_or_else(|| {
+        Failure::configuration(format!("{name} is {text:?}, which is no time; such as 90s, 15m or 1h, or 0 for never"))
+    })?;
+    Ok((!every.is_zero()).then_some(every))
+}
+
+/// A number of seconds, minutes, hours or days; without a unit it is seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit_s) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("", 1)]
+        .into_iter()
+        .find_map(|(unit, unit_s)| text.strip_suffix(unit).map(|number| (number, unit_s)))?;
+    number.parse::<u32>().ok().map(|number| Duration::from_secs(u64::from(number).saturating_mul(unit_s)))
+}
+
+/// Where the API is, and the key of whoever operates.
+///
+/// # Errors
+/// There is no key, or the address is none.
+pub(crate) fn operator() -> Result<(String, String), Failure> {
+    let url = read_filled(URL)?.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
+    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Failure::configuration(format!(
+            "{URL} is {url:?}, which is no address of an API; it reads https://holdfast.example"
+        )));
+    }
+    let key = read_filled(KEY)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "{KEY} is not set; set it to a key of your own with the scope operate, which              `holdfast key create --name YOU --scope operate` makes: what you do is recorded under your name"
+        ))
+    })?;
+    Ok((url.trim_end_matches('/').to_owned(), key))
 }
 
 /// What is logged, and how.

@@ -1,4 +1,4 @@
-use ledger::{Amount, Subject};
+use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
+use crate::pause::RAILS;
 use crate::reason::Reason;
 use crate::terms::{AssetTerms, Assets};
 use crate::want::Want;
@@ -95,6 +96,15 @@ impl Kind for WithdrawalRequest {
         if let Some(terms) = desk.assets.by_code(&self.asset) {
             want.existing.insert(Desk::wallet(self.user_id, terms.asset.id));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.assets.by_code(&self.asset).map(|terms| terms.asset.id).into_iter().collect()
+    }
+
+    fn rail(&self, desk: &Desk) -> Option<&'static str> {
+        let terms = desk.assets.by_code(&self.asset)?;
+        RAILS.into_iter().find(|rail| *rail == terms.withdraw.rail)
     }
 }
 

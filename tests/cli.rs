@@ -1,6 +1,6 @@
 //! The binary as an operator meets it: what it refuses, what it says, how it exits and stops.
 
-mod processes;
+pub(crate) mod processes;
 
 use serde_json::Value;
 
@@ -86,6 +86,9 @@ async fn a_configuration_that_cannot_be_meant_is_refused() {
         ("worker", &[(WORKER, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("worker", &[(WORKER, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
         ("worker --lane notify", &[(WORKER, NOWHERE)], "no kind of job uses the lane notify yet"),
+        ("worker --verify-every soon", &[(WORKER, NOWHERE)], "--verify-every is \"soon\", which is no time"),
+        ("worker", &[(WORKER, NOWHERE), ("HOLDFAST_VERIFY_EVERY", "1 week")], "HOLDFAST_VERIFY_EVERY is \"1 week\""),
+        ("worker", &[(WORKER, NOWHERE), ("HOLDFAST_VERIFY_EVERY", "")], "HOLDFAST_VERIFY_EVERY is set but empty"),
         ("worker --lane fast", &[], "invalid value 'fast'"),
         ("worker --batch 0", &[], "invalid value '0'"),
         ("verify", &[(OWNER, NOWHERE)], "cannot be reached"),

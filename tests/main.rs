@@ -20,6 +20,7 @@ mod enqueue;
 mod guards;
 mod harness;
 mod observe;
+mod operate;
 mod order;
 mod queue;
 mod races;

@@ -4,7 +4,9 @@ use expect_test::expect;
 use jobs::{AnyJob, TimerExpiry, TradeId};
 use outbox::Recorded;
 
-use crate::harness::{Db, SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refusal, release, undo};
+use crate::harness::{
+    Db, OTHER, SUBMITTER, ask_of, cancel, cancel_parked, extend, extend_by, lock, mark_paid, refusal, release, undo,
+};
 use crate::trades::state;
 
 /// What the seller has available and held, in minor units.
@@ -117,14 +119,12 @@ async fn an_expiry_waits_for_what_was_received_in_time() {
     db.pass("11 minutes").await;
     db.drain_due(&settler).await;
     assert_eq!((db.outcome(paid).await.as_str(), state(&db, queued).await.as_str()), ("settled", "paid"));
-    // The person cancels the parked job: now the trade expires.
-    db.sql(&format!(
-        "
-        delete from parked where job_id = {lost};
-        insert into outcome (job_id, status, reason, attempts, finished_at) values ({lost}, 'cancelled', 'a test', 1, clock());
-        "
-    ))
-    .await;
+    // Two operators cancel the parked job: now the trade expires.
+    db.operators().await;
+    for operator in [SUBMITTER, OTHER] {
+        db.operated(operator, cancel_parked(lost)).await;
+    }
+    assert_eq!(db.outcome(lost).await, "cancelled cancelled_by_operator");
     db.drain().await;
     assert_eq!(state(&db, parked).await, "expired");
     db.verified().await;

@@ -87,8 +87,9 @@ impl Stage {
         let began = Instant::now();
         let wanted = i64::try_from(self.workers.len())?;
         loop {
-            let working =
-                sqlx::query_scalar!(r#"select count(*) as "working!" from worker_run where end_kind is null"#);
+            let working = sqlx::query_scalar!(
+                r#"select count(*) as "working!" from worker_run where lane = 'ledger' and end_kind is null"#
+            );
             if working.fetch_one(&self.private.owner).await? >= wanted {
                 return Ok(());
             }
