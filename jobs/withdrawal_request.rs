@@ -131,7 +131,7 @@ impl Decide for WithdrawalRequest {
             return Verdict::contradiction("the day of the limit was not loaded");
         };
         let limit = desk.rules.kyc_limits.get(&(user.kyc, terms.asset.id)).copied().unwrap_or(Amount::ZERO);
-        let Some(used) = day.used.checked_add(amount).filter(|used| *used <= limit) else {
+        let Some(sum) = day.used.checked_add(amount).filter(|sum| *sum <= limit) else {
             return Reason::KycLimit.into();
         };
         let Some(wallet) = desk.book.account_id(&Desk::wallet(self.user_id, terms.asset.id)) else {
@@ -146,7 +146,7 @@ impl Decide for WithdrawalRequest {
             Err(error) => return error.into(),
         };
         let withdrawal = self.make(desk, job, terms, amount, hold);
-        let noted = desk.days.update(&day_key, |day| *day = Day { used, max: limit });
+        let noted = desk.days.update(&day_key, |day| *day = Day { used: sum, max: limit });
         if noted && desk.withdrawals.insert(id, withdrawal) {
             Verdict::SETTLED
         } else {

@@ -30,6 +30,6 @@ pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, behind_paused, moment, put_off, wake};
 pub use retry::{Postponed, backoff, postpone};
 pub use run::{Run, Suspects};
-pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate};
+pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate, still_fits};
 pub use unpark::{Cancelled, cancel_parked, unpark};
 pub use weather::{Trouble, trouble};

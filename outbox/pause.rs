@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::schema::{SCHEMA_VERSION, SchemaError};
+
 /// How long a job is put off by a pause. Resuming ends it earlier.
 const PUT_OFF: &str = "1 hour";
 /// How many resumed jobs one call of [`wake`] brings back.
@@ -13,6 +15,22 @@ pub struct Moment {
     pub now: DateTime<Utc>,
     /// What is paused, each as scope and name with a space between them, in order.
     pub paused: Vec<String>,
+    /// The oldest schema number whose binary may still settle.
+    pub oldest_binary: i32,
+}
+
+impl Moment {
+    /// Refuses to settle on a schema that has moved on beyond this binary.
+    ///
+    /// # Errors
+    /// [`SchemaError::TooNew`], as weather: nobody's job is at fault, and the process is to end.
+    pub fn within_window(&self) -> Result<(), sqlx::Error> {
+        if self.oldest_binary > SCHEMA_VERSION {
+            let outgrown = SchemaError::TooNew { oldest_binary: self.oldest_binary };
+            return Err(sqlx::Error::Configuration(outgrown.into()));
+        }
+        Ok(())
+    }
 }
 
 /// A job that a pause puts off.
@@ -26,7 +44,8 @@ pub struct PutOff {
     pub pause: String,
 }
 
-/// `clock()` of the current transaction and what is paused, in one statement.
+/// `clock()` of the current transaction, what is paused, and for whom the schema still is, in one
+/// statement.
 ///
 /// # Errors
 /// Any error of the database.
@@ -34,7 +53,7 @@ pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
     sqlx::query_as!(
         Moment,
         r#"
-        select clock() as "now!",
+        select clock() as "now!", (select oldest_binary from schema) as "oldest_binary!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
         "#
     )

@@ -87,6 +87,15 @@ pub async fn await_schema(pool: &PgPool) -> Result<(), SchemaError> {
     }
 }
 
+/// Whether the schema has moved on beyond this binary while it ran.
+///
+/// # Errors
+/// [`SchemaError::TooNew`]: the process must end. [`SchemaError::Unreadable`] says nothing.
+pub async fn still_fits(pool: &PgPool) -> Result<(), SchemaError> {
+    let (_, oldest_binary) = window(pool).await?;
+    if oldest_binary > SCHEMA_VERSION { Err(SchemaError::TooNew { oldest_binary }) } else { Ok(()) }
+}
+
 /// Version and oldest binary; zeros where no migration has run.
 async fn window(pool: &PgPool) -> Result<(i32, i32), SchemaError> {
     match sqlx::query!("select version, oldest_binary from schema").fetch_optional(pool).await {

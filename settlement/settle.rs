@@ -251,6 +251,7 @@ impl Settler {
     /// Load → decide → store → complete.
     async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
         let moment = outbox::moment(&mut *db).await?;
+        moment.within_window()?;
         let mut pauses = Pauses::read(&moment.paused);
         let mut decisions = Decisions::default();
         let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();

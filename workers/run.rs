@@ -1,11 +1,11 @@
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, StartError, connect_options, note_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -24,6 +24,9 @@ use crate::traces::trace;
 
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
+
+/// How often a worker looks whether the schema is still for it.
+const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -117,10 +120,28 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let clock = tokio::spawn(tick(Arc::clone(&feed), notes.clone()));
-    let result = tokio::select! {
+    let outgrown = Arc::new(OnceLock::new());
+    let shutdown = {
+        let (notes, outgrown) = (notes.clone(), Arc::clone(&outgrown));
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                error = until_outgrown(&notes) => {
+                    tracing::error!(%error, "stopping");
+                    if outgrown.set(error).is_err() {
+                        tracing::debug!("it was outgrown twice");
+                    }
+                }
+            }
+        }
+    };
+    let mut result = tokio::select! {
         result = supervise(&options, Arc::clone(&feed), shutdown) => result,
         () = beside.ended() => Err(Error::Died),
     };
+    if let (true, Some(error)) = (result.is_ok(), Arc::into_inner(outgrown).and_then(OnceLock::into_inner)) {
+        result = Err(Error::Start(error.into()));
+    }
     if result.is_ok() {
         beside.stop(CLOSING).await;
     }
@@ -145,6 +166,18 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         }
     }
     result
+}
+
+/// Returns when a migration has made the schema one that this binary must not work on. Batches see
+/// it by themselves and settle nothing from then on; this ends the process.
+async fn until_outgrown(notes: &PgPool) -> SchemaError {
+    loop {
+        tokio::time::sleep(SCHEMA_LOOK).await;
+        match outbox::still_fits(notes).await {
+            Err(error @ SchemaError::TooNew { .. }) => return error,
+            Ok(()) | Err(SchemaError::TooOld { .. } | SchemaError::Unreadable(_)) => {}
+        }
+    }
 }
 
 /// Who counts and traces what is committed.
