@@ -150,7 +150,7 @@ async fn key_of(api: &Api, parts: &Parts) -> Result<Key, TurnedAway> {
             look_up_again(api, hash).await?
         }
     };
-    api.rates.principal(key.principal, 1).map_err(TurnedAway::Failed)?;
+    api.rates.request(key.principal).map_err(TurnedAway::Failed)?;
     Ok(key.logged())
 }
 

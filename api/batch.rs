@@ -114,8 +114,7 @@ pub(crate) async fn post_batch(
         let detail = format!("A batch has 1 to {JOBS_MAX} jobs, this one has {}", batch.jobs.len());
         return Err(Problem::invalid("batch_size", detail).field("jobs"));
     }
-    // The request itself has been counted as one.
-    api.rates.principal(submitter, batch.jobs.len().saturating_sub(1))?;
+    api.rates.batch(submitter, batch.jobs.len())?;
     let assets = api.assets.current().await;
     let trace = trace_parent(&headers);
     let mut items: Vec<Read> = batch.jobs.iter().map(|raw| read(raw, submitter, trace.as_ref(), &assets)).collect();

@@ -48,6 +48,7 @@ mod submit;
 mod texts;
 mod traces;
 mod trade;
+mod trade_actions;
 mod transactions;
 mod user;
 mod webhook;

@@ -227,9 +227,8 @@ mod tests {
     fn nothing_comes_from_elsewhere_and_every_anchor_is_there() {
         let (page, policy) = &*PAGE;
         assert!(policy.to_str().is_ok_and(|policy| policy.starts_with("default-src 'none'; style-src 'sha256-")));
-        for active in ["<script", "http://", "https://", "javascript:", "<img", "<link", "<iframe", "style=", " on"] {
-            let found = page.find(active).filter(|_| active != " on");
-            assert_eq!(found, None, "{active}");
+        for active in ["<script", "http://", "https://", "javascript:", "<img", "<link", "<iframe", "style="] {
+            assert_eq!(page.find(active), None, "{active}");
         }
         let targets = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next());
         let mut count = 0;

@@ -66,12 +66,22 @@ impl Rates {
         }
     }
 
-    /// Takes what a request costs, in jobs, out of its principal's bucket.
+    /// Takes what any request costs out of its principal's bucket: one.
+    ///
+    /// # Errors
+    /// 429 when it is empty.
+    pub(crate) fn request(&self, principal: PrincipalId) -> Result<(), Problem> {
+        self.principals.take(&principal, 1)
+    }
+
+    /// Takes what a batch costs beyond the one that its request did: as much as it has jobs. One of
+    /// more jobs than the bucket holds costs all that it holds, or it could never be had.
     ///
     /// # Errors
     /// 429 when there is not as much in it; then nothing is taken.
-    pub(crate) fn principal(&self, principal: PrincipalId, cost: usize) -> Result<(), Problem> {
-        self.principals.take(&principal, cost)
+    pub(crate) fn batch(&self, principal: PrincipalId, jobs: usize) -> Result<(), Problem> {
+        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX).min(self.principals.rate.burst.get());
+        self.principals.take(&principal, jobs.saturating_sub(1))
     }
 
     /// Takes one out of the bucket of somebody without a good key.
@@ -92,16 +102,14 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         Self { name, rate, levels: DefaultKeyedRateLimiter::keyed(quota), clock: DefaultClock::default() }
     }
 
-    /// What costs more than the bucket holds costs all that it holds, or it could never be had.
-    fn take(&self, key: &K, cost: usize) -> Result<(), Problem> {
-        let cost = u32::try_from(cost).unwrap_or(u32::MAX).min(self.rate.burst.get());
+    fn take(&self, key: &K, cost: u32) -> Result<(), Problem> {
         let Some(cost) = NonZeroU32::new(cost) else {
             return Ok(());
         };
         match self.levels.check_key_n(key, cost) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => Err(self.refusal(not_until.wait_time_from(self.clock.now()).as_millis())),
-            // The cost is at most the burst.
+            // Nothing costs more than the burst.
             Err(_more_than_the_burst) => Err(Problem::internal("a cost above the burst")),
         }
     }
@@ -138,12 +146,13 @@ mod tests {
     fn everybody_has_a_bucket_of_their_own() {
         let rates = Rates::new(Rate::new(1, 10), Rate::new(1, 2));
         let [one, two] = [PrincipalId(100), PrincipalId(101)];
-        assert!(rates.principal(one, 7).is_ok());
-        assert!(rates.principal(one, 7).is_err(), "more than is left");
-        assert!(rates.principal(one, 3).is_ok(), "what was refused took nothing");
-        assert!(rates.principal(one, 1).is_err());
-        assert!(rates.principal(two, 1_000).is_ok(), "more than it holds is all that it holds");
-        assert!(rates.principal(two, 1).is_err());
+        assert!(rates.request(one).is_ok() && rates.batch(one, 7).is_ok());
+        assert!(rates.batch(one, 7).is_err(), "more than is left");
+        assert!(rates.batch(one, 4).is_ok(), "what was refused took nothing");
+        assert!(rates.request(one).is_err());
+        assert!(rates.request(two).is_ok());
+        assert!(rates.batch(two, 1_000).is_ok(), "more than it holds is all that it holds");
+        assert!(rates.request(two).is_err());
         let [here, there] = ["192.0.2.7", "192.0.2.8"].map(|address| address.parse().map(Peer::at));
         let (Ok(here), Ok(there)) = (here, there) else {
             unreachable!("both are addresses");

@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 use crate::app::Api;
 use crate::openapi::preamble;
 use crate::{
-    batch, health, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, trade, transactions, user,
-    webhook,
+    batch, health, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, trade, trade_actions,
+    transactions, user, webhook,
 };
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
@@ -19,12 +19,12 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(transactions::get_transactions))
         .routes(routes!(trade::post_trade))
         .routes(routes!(trade::get_trade))
-        .routes(routes!(trade::post_mark_paid))
-        .routes(routes!(trade::post_undo))
-        .routes(routes!(trade::post_extend))
-        .routes(routes!(trade::post_cancel))
-        .routes(routes!(trade::post_release))
-        .routes(routes!(trade::post_refund))
+        .routes(routes!(trade_actions::post_mark_paid))
+        .routes(routes!(trade_actions::post_undo))
+        .routes(routes!(trade_actions::post_extend))
+        .routes(routes!(trade_actions::post_cancel))
+        .routes(routes!(trade_actions::post_release))
+        .routes(routes!(trade_actions::post_refund))
         .routes(routes!(batch::post_batch))
         .routes(routes!(job::get_job))
         .routes(routes!(jobs_list::get_jobs))

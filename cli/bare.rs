@@ -188,7 +188,7 @@ async fn development_key(owner: &PgPool, file: &Path) -> Result<String, Failure>
         }
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires: None };
+    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires: None, user: None };
     let made = key::create(owner, &asked).await?;
     Ok(kept_secret(file, || made.secret)?)
 }

@@ -4,6 +4,7 @@
 
 mod books;
 mod cast;
+mod clock;
 mod crowd;
 mod deposits;
 mod fan_out;
@@ -15,6 +16,7 @@ mod screen;
 mod stage;
 mod summary;
 mod trades;
+mod withdrawals;
 
 use anyhow::{Result, anyhow};
 use settlement::verify::verify;
@@ -108,7 +110,10 @@ impl Play {
         deposits::scene(self).await?;
         trades::scene(self).await?;
         race::scene(self).await?;
+        withdrawals::scene(self).await?;
         let crowd = crowd::scene(self, jobs).await?;
+        // Last, since it moves the clock for everybody.
+        clock::scene(self).await?;
         let compared = books::compare(self).await?;
         let verification = verify(&self.stage.private.owner).await?;
         summary::show(self, &crowd, &compared, &verification).await

@@ -23,6 +23,14 @@ impl Failure {
         Self::CannotStart(anyhow::Error::msg(message.into()))
     }
 
+    /// The error that it is, for a caller who passes it on as one.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::CannotStart(error) | Self::Failed(error) => error,
+            Self::Told => anyhow::anyhow!("what went wrong was told before"),
+        }
+    }
+
     /// Tells a person on standard error, and the caller by the status.
     pub(crate) fn report(&self) -> ExitCode {
         match self {

@@ -4,8 +4,9 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeState;
+use crate::reason::Reason;
 use crate::referral;
 use crate::terms::{AssetTerms, Assets};
 use crate::trade::{MakerSide, Trade};

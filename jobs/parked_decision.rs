@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::desk::Desk;
 use crate::ids::{JobRef, PrincipalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Scope, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
 use crate::pause::check_reason;
+use crate::reason::Reason;
 use crate::registry::kind_info;
 use crate::terms::Assets;
 use crate::want::Want;
@@ -100,7 +101,8 @@ impl Kind for ParkedDecision {
     const MOVES_MONEY: bool = false;
 
     fn subject(&self) -> Option<i64> {
-        Some(self.job_id.0)
+        // Not the parked job's: what waits for that must not wait for what is decided about it.
+        None
     }
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::PrincipalId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Scope, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
+use crate::reason::Reason;
 use crate::registry::kind_info;
 use crate::terms::Assets;
 use crate::want::Want;

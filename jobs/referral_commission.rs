@@ -3,8 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
 use crate::ids::{PrincipalId, TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Reason, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Verdict};
 use crate::machines::trade::TradeState;
+use crate::reason::Reason;
 use crate::receivable;
 use crate::referral::{Commission, share};
 use crate::terms::Assets;

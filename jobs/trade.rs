@@ -5,8 +5,9 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{PrincipalId, TradeId, UserId};
-use crate::kind::{Job, Reason, Rejection, Verdict};
+use crate::kind::{Job, Rejection, Verdict};
 use crate::machines::trade::{Forbidden, Party, TradeMove, TradeState, next};
+use crate::reason::Reason;
 
 /// How long a job waits for a lock that is neither queued nor ended. Longer than this it is a
 /// mistake.

@@ -5,8 +5,9 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::{TradeMove, TradeState};
+use crate::reason::Reason;
 use crate::refund;
 use crate::terms::Assets;
 use crate::timer_expiry::TimerExpiry;

@@ -3,8 +3,9 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::UserId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::people::{Referrer, Tier, User};
+use crate::reason::Reason;
 use crate::terms::Assets;
 use crate::want::Want;
 

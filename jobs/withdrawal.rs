@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::desk::Desk;
 use crate::ids::{PrincipalId, UserId, WithdrawalId};
-use crate::kind::{Job, Reason, Rejection, Verdict};
+use crate::kind::{Job, Rejection, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
+use crate::reason::Reason;
 
 /// How long a decision waits for a request that is neither queued nor ended. Longer than this it
 /// is a mistake.

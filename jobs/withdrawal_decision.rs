@@ -5,8 +5,9 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Scope, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::machines::withdrawal::{WithdrawalMove, next};
+use crate::reason::Reason;
 use crate::terms::Assets;
 use crate::want::Want;
 use crate::withdrawal::{Approval, Content, Withdrawal, approve, find};

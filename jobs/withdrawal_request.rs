@@ -4,9 +4,10 @@ use utoipa::ToSchema;
 
 use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Reason, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
 use crate::pause::RAILS;
+use crate::reason::Reason;
 use crate::terms::{AssetTerms, Assets};
 use crate::want::Want;
 use crate::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};

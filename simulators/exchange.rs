@@ -52,6 +52,8 @@ pub struct Exchange {
     ever_paid: BTreeSet<i64>,
     released: BTreeSet<i64>,
     refunded: BTreeSet<i64>,
+    /// Owner, asset, and amount with fee of what is on its way out.
+    withdrawals: BTreeMap<i64, (i64, String, i128)>,
     /// What settled twice although it can only once.
     twice: Vec<String>,
     quiet: Arc<Quiet>,
@@ -106,9 +108,29 @@ impl Exchange {
         self.once(first, trade, "refunded");
     }
 
+    /// More time has passed than anybody has for paying: what is not paid has expired, and its money
+    /// is back.
+    pub fn expire(&mut self) {
+        let unpaid = |trade: &&i64| self.paid.get(*trade).copied().unwrap_or_default() == 0;
+        let expired: Vec<i64> = self.locked.keys().filter(unpaid).copied().collect();
+        self.refunded.extend(expired.into_iter().filter(|trade| !self.released.contains(trade)));
+    }
+
+    /// A withdrawal-request settled: amount and fee are held.
+    pub fn withdraw(&mut self, withdrawal: i64, user: i64, asset: &str, whole: i128) {
+        let before = self.withdrawals.insert(withdrawal, (user, asset.to_owned(), whole));
+        self.once(before.is_none(), withdrawal, "requested");
+    }
+
+    /// A withdrawal was called off or refused.
+    pub fn call_off(&mut self, withdrawal: i64) {
+        let there = self.withdrawals.remove(&withdrawal).is_some();
+        self.once(there, withdrawal, "given back");
+    }
+
     fn once(&mut self, first: bool, trade: i64, what: &str) {
         if !first {
-            self.twice.push(format!("trade {trade} was {what} twice"));
+            self.twice.push(format!("{trade} was {what} twice, or never before"));
         }
     }
 
@@ -167,6 +189,9 @@ impl Exchange {
             } else if !self.refunded.contains(trade) {
                 add(deal.seller, &deal.asset, "wallet", 0, deal.amount);
             }
+        }
+        for (user, asset, whole) in self.withdrawals.values() {
+            add(*user, asset, "wallet", 0, *whole);
         }
         all.retain(|_, balance| *balance != (0, 0));
         all
@@ -350,6 +375,6 @@ mod tests {
         exchange.release(7);
         exchange.lock(9, 1, 1, "eth", 0);
         let found = exchange.impossible().join("\n");
-        assert!(found.contains("trade 7 was released twice") && found.contains("trade 9 is"), "{found}");
+        assert!(found.contains("7 was released twice") && found.contains("trade 9 is"), "{found}");
     }
 }

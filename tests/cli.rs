@@ -28,6 +28,27 @@ async fn without_a_database_nothing_starts_that_needs_one() {
     }
 }
 
+/// Which person a principal is decides what they may not approve, so it is said once.
+#[tokio::test]
+async fn a_principal_may_be_named_as_one_of_the_people() {
+    let db = Db::new().await;
+    let [ann, ben] = db.people().await;
+    let url = db.url("postgres").await;
+    let create = async |user: i64| {
+        holdfast(&format!("key create --name desk --scope operate --user {user}"), &[(OWNER, &url)]).await
+    };
+    let nobody = create(999_999).await;
+    assert!(nobody.code == 1 && nobody.stderr.contains("no user 999999 is registered"), "{nobody:?}");
+    for _ in 0..2 {
+        let made = create(ann).await;
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+    let other = create(ben).await;
+    assert!(other.code == 1 && other.stderr.contains("somebody else already"), "{other:?}");
+    let named = sqlx::query_scalar!("select user_id from principal where name = 'desk'");
+    assert_eq!(named.fetch_one(&db.owner).await.unwrap(), Some(ann));
+}
+
 /// Arguments, variables, and what is said of them.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 

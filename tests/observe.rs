@@ -189,6 +189,7 @@ async fn gauges_of_the_queue_follow_the_queue() {
     }
     let age = gauge(r#"holdfast_queue_oldest_due_age_seconds{lane="ledger"}"#).await;
     assert_eq!(age.split('.').next().map(|whole| whole.parse::<u32>().unwrap() / 60), Some(60), "{age}");
+    db.pass("1 hour").await;
     db.drain().await;
     until("they are gone", async || {
         gauge(&registrations("due")).await == "0" && gauge(&registrations("scheduled")).await == "0"

@@ -39,7 +39,7 @@ async fn commissions(db: &Db, trade: i64) -> String {
 async fn a_referrer_gets_a_share_of_the_fee_of_whom_they_brought() {
     let db = Db::new().await;
     let [referrer, golden, seller] = db.people().await;
-    db.sql(&format!("update app_user set tier = 'golden' where id = {golden}")).await;
+    db.favour(golden).await;
     db.fund(seller, "btc", "0.9").await;
     let [plain, favoured] = [brought_by(&db, referrer).await, brought_by(&db, golden).await];
     let trade = released(&db, seller, plain, "0.5").await;
@@ -93,10 +93,8 @@ async fn the_terms_are_those_of_the_lock() {
     db.fund(seller, "btc", "0.9").await;
     let buyer = brought_by(&db, referrer).await;
     let trade = db.trade(seller, buyer, "btc", "0.1").await;
-    db.sql(&format!(
-        "update app_user set tier = 'golden' where id = {referrer}; update referral_rate set bps = 9000; delete from referral_rate where tier = 'standard'"
-    ))
-    .await;
+    db.favour(referrer).await;
+    db.sql("update referral_rate set bps = 9000; delete from referral_rate where tier = 'standard'").await;
     assert_eq!(db.done(mark_paid(trade, buyer)).await, "settled");
     assert_eq!(db.done(release(trade, seller)).await, "settled");
     assert_eq!(commissions(&db, trade).await, format!("level 1: 4000 of 20000 at 2000 for {referrer}"));

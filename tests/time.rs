@@ -4,7 +4,9 @@ use expect_test::expect;
 use jobs::{AnyJob, TimerExpiry, TradeId};
 use outbox::Recorded;
 
-use crate::harness::{Db, SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refusal, release, undo};
+use crate::harness::{
+    Db, OTHER, SUBMITTER, ask_of, cancel, cancel_parked, extend, extend_by, lock, mark_paid, refusal, release, undo,
+};
 use crate::trades::state;
 
 /// What the seller has available and held, in minor units.

@@ -95,7 +95,7 @@ async fn a_lock_is_refused_for_what_the_seller_lacks_or_the_request_is() {
     let [seller, buyer, frozen, poor] = db.people().await;
     db.fund(seller, "btc", "0.5").await;
     db.fund(frozen, "btc", "0.5").await;
-    db.sql(&format!("update app_user set frozen = true where id = {frozen}")).await;
+    db.freeze(frozen).await;
     let ledger = db.ledger_text().await;
     let cases = [
         ("one unit too much", lock(seller, buyer, "btc", "0.50000001"), "insufficient_funds"),

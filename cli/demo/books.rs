@@ -117,6 +117,9 @@ fn model(notes: &Notes, assets: &Assets) -> Exchange {
             }
             None => {}
         }
+        if notes.expired_to == Some(*id) {
+            exchange.expire();
+        }
         if notes.quiet.contains(id) {
             exchange.quiet();
         }
@@ -132,7 +135,12 @@ fn settled(exchange: &mut Exchange, id: i64, asked: &Asked) {
         }
         Asked::MarkPaid { trade, .. } => exchange.mark_paid(*trade),
         Asked::Release { trade, .. } => exchange.release(*trade),
-        Asked::Refund { trade, .. } => exchange.refund(*trade),
+        Asked::Refund { trade, .. } | Asked::Cancel { trade, .. } => exchange.refund(*trade),
+        Asked::Undo { trade, .. } => exchange.undo(*trade),
+        Asked::Withdraw { user, asset, amount, fee } => {
+            exchange.withdraw(id, *user, &asset.code, amount.minor().saturating_add(fee.minor()));
+        }
+        Asked::CallOff { withdrawal, .. } => exchange.call_off(*withdrawal),
     }
 }
 
@@ -145,7 +153,9 @@ fn refused(asked: &Asked) -> Option<Refused> {
         }
         Asked::MarkPaid { trade, by } => Some(Refused::MarkPaid { trade: *trade, by: *by }),
         Asked::Release { trade, by } => Some(Refused::Release { trade: *trade, by: *by }),
-        Asked::Refund { trade, by } => Some(Refused::Refund { trade: *trade, by: *by }),
+        Asked::Refund { trade, by } | Asked::Cancel { trade, by } => Some(Refused::Refund { trade: *trade, by: *by }),
+        // What the model does not judge: it knows no limits and no clock.
+        Asked::Undo { .. } | Asked::Withdraw { .. } | Asked::CallOff { .. } => None,
     }
 }
 

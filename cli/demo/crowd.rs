@@ -263,9 +263,9 @@ impl Group {
 
 impl Deal {
     fn of(accepted: &(i64, Asked)) -> Option<Self> {
-        match accepted {
-            (trade, Asked::Lock { seller, buyer, .. }) => Some(Self { trade: *trade, seller: *seller, buyer: *buyer }),
-            (_, Asked::Register { .. } | Asked::MarkPaid { .. } | Asked::Release { .. } | Asked::Refund { .. }) => None,
-        }
+        let (trade, Asked::Lock { seller, buyer, .. }) = accepted else {
+            return None;
+        };
+        Some(Self { trade: *trade, seller: *seller, buyer: *buyer })
     }
 }

@@ -17,6 +17,10 @@ pub(crate) enum Asked {
     MarkPaid { trade: i64, by: i64 },
     Release { trade: i64, by: i64 },
     Refund { trade: i64, by: i64 },
+    Cancel { trade: i64, by: i64 },
+    Undo { trade: i64, by: i64 },
+    Withdraw { user: i64, asset: Asset, amount: Amount, fee: Amount },
+    CallOff { withdrawal: i64, by: i64 },
 }
 
 /// What became of it.
@@ -45,6 +49,8 @@ pub(crate) struct Notes {
     /// Jobs after which nothing was under way before the next was asked for.
     pub(crate) quiet: BTreeSet<i64>,
     pub(crate) deposits: Vec<Deposit>,
+    /// The last job before time passed.
+    pub(crate) expired_to: Option<i64>,
     /// What the API turned away before it became a job, by code.
     pub(crate) turned_away: BTreeMap<String, u32>,
 }
@@ -59,6 +65,10 @@ impl Asked {
             Self::MarkPaid { trade, by: user } => (format!("/v1/trades/{trade}/mark-paid"), by(user)),
             Self::Release { trade, by: user } => (format!("/v1/trades/{trade}/release"), by(user)),
             Self::Refund { trade, by: user } => (format!("/v1/trades/{trade}/refund"), by(user)),
+            Self::Cancel { trade, by: user } => (format!("/v1/trades/{trade}/cancel"), by(user)),
+            Self::Undo { trade, by: user } => (format!("/v1/trades/{trade}/undo"), by(user)),
+            Self::Withdraw { .. } => ("/v1/withdrawals".to_owned(), self.payload()),
+            Self::CallOff { withdrawal, by: user } => (format!("/v1/withdrawals/{withdrawal}/cancel"), by(user)),
         };
         client.post(&path, key, Some(WAIT_S), &body).await
     }
@@ -68,9 +78,11 @@ impl Asked {
         let kind = match self {
             Self::Register { .. } => "user-register",
             Self::Lock { .. } => "lock-escrow",
-            Self::MarkPaid { .. } => "trade-event",
+            Self::MarkPaid { .. } | Self::Cancel { .. } | Self::Undo { .. } => "trade-event",
             Self::Release { .. } => "release",
             Self::Refund { .. } => "refund",
+            Self::Withdraw { .. } => "withdrawal-request",
+            Self::CallOff { .. } => "withdrawal-decision",
         };
         json!({ "kind": kind, "key": key, "payload": self.payload() })
     }
@@ -83,14 +95,25 @@ impl Asked {
                 "seller_id": seller.to_string(), "buyer_id": buyer.to_string(), "asset": asset.code,
                 "amount": asset.format(*amount), "maker": "seller",
             }),
-            Self::MarkPaid { trade, by } => {
-                json!({ "trade_id": trade.to_string(), "event": "mark-paid", "user_id": by.to_string() })
-            }
+            Self::MarkPaid { trade, by } => event(*trade, "mark-paid", *by),
+            Self::Cancel { trade, by } => event(*trade, "cancel", *by),
+            Self::Undo { trade, by } => event(*trade, "undo", *by),
+            Self::Withdraw { user, asset, amount, .. } => json!({
+                "user_id": user.to_string(), "asset": asset.code, "amount": asset.format(*amount),
+                "address": "TDemoDemoDemoDemoDemoDemoDemoDemo1",
+            }),
+            Self::CallOff { withdrawal, by } => json!({
+                "withdrawal_id": withdrawal.to_string(), "decision": "cancel", "user_id": by.to_string(),
+            }),
             Self::Release { trade, by } | Self::Refund { trade, by } => {
                 json!({ "trade_id": trade.to_string(), "user_id": by.to_string() })
             }
         }
     }
+}
+
+fn event(trade: i64, event: &str, by: i64) -> Value {
+    json!({ "trade_id": trade.to_string(), "event": event, "user_id": by.to_string() })
 }
 
 impl Notes {
@@ -120,6 +143,12 @@ impl Notes {
     /// Notes that everything asked for so far has ended.
     pub(crate) fn quiet(&mut self) {
         self.quiet.extend(self.accepted.last_key_value().map(|(id, _)| *id));
+    }
+
+    /// Notes that time has passed by more than anybody has for paying: what was locked so far and
+    /// not paid has expired.
+    pub(crate) fn time_passed(&mut self) {
+        self.expired_to = self.accepted.last_key_value().map(|(id, _)| *id);
     }
 
     /// Notes what never became a job.

@@ -41,8 +41,12 @@ impl Stage {
         options.progress = true;
         let private = Private::start(options).await.map_err(Failure::CannotStart)?;
         screen.scene("database", "Postgres runs, for this demonstration alone, and is migrated");
-        let asked =
-            Create { name: "demo".to_owned(), scopes: vec![Scope::Submit, Scope::Read], expires: Some(Hours::DAY) };
+        let asked = Create {
+            name: "demo".to_owned(),
+            scopes: vec![Scope::Submit, Scope::Read],
+            expires: Some(Hours::DAY),
+            user: None,
+        };
         let key = key::create(&private.owner, &asked).await?;
         let ipn_secret = hex::encode(rand::random::<[u8; 32]>());
         let config = for_child(&private.api_url(), &private.worker_url(), &ipn_secret);

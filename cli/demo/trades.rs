@@ -16,7 +16,7 @@ pub(crate) async fn scene(play: &mut Play) -> Result<()> {
 }
 
 /// A lock of what the seller has.
-fn lock(play: &Play, seller: &str, buyer: &str, asset: &str, amount: &str) -> Result<Asked> {
+pub(crate) fn lock(play: &Play, seller: &str, buyer: &str, asset: &str, amount: &str) -> Result<Asked> {
     let (asset, amount) = play.cast.amount(asset, amount)?;
     Ok(Asked::Lock { seller: play.cast.id(seller)?, buyer: play.cast.id(buyer)?, asset, amount })
 }
@@ -80,7 +80,14 @@ async fn same_key(play: &mut Play) -> Result<()> {
     let other = lock(play, "Finn", "Gina", "ltc", "4")?;
     let seen = match &other {
         Asked::Lock { asset, amount, .. } => describe(asset, *amount),
-        Asked::Register { .. } | Asked::MarkPaid { .. } | Asked::Release { .. } | Asked::Refund { .. } => String::new(),
+        Asked::Register { .. }
+        | Asked::MarkPaid { .. }
+        | Asked::Release { .. }
+        | Asked::Refund { .. }
+        | Asked::Cancel { .. }
+        | Asked::Undo { .. }
+        | Asked::Withdraw { .. }
+        | Asked::CallOff { .. } => String::new(),
     };
     let answer = play.ask("sale-5", other).await?;
     play.check(&format!("its key does not do for {seen}"), &answer, 422, "idempotency_conflict");

@@ -127,7 +127,7 @@ async fn what_is_hardly_http_is_answered_or_closed() {
 #[tokio::test]
 async fn a_head_that_does_not_come_is_not_waited_for() {
     let db = Db::new().await;
-    let site = Site::limited(&db, Limits { head_within: Duration::from_millis(50), ..Limits::default() }).await;
+    let site = Site::limited(&db, Limits { head_within: Duration::from_millis(400), ..Limits::default() }).await;
     for part in ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: test\r\nx-filler: "] {
         assert_eq!(told(&sent(&site, part.as_bytes(), false).await), "closed", "{part:?}");
     }

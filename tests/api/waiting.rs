@@ -13,7 +13,7 @@ async fn the_status_tells_what_came_of_it() {
     let path = |action: &str| format!("/v1/trades/{trade}/{action}");
     let trades = || "/v1/trades".to_owned();
     let frozen = site.settled("/v1/users", &json!({})).await;
-    db.sql(&format!("update app_user set frozen = true where id = {frozen}")).await;
+    db.freeze(frozen).await;
     // In this order; the last column is the state that is told.
     let cases = [
         ("released before it is paid", path("release"), by(seller), "409 wrong_state", Some("awaiting_payment")),

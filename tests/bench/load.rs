@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use anyhow::{Result, ensure};
 use jobs::{
-    AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId,
-    UserRegister,
+    AnyJob, LockEscrow, MakerSide, PrincipalId, Refund, Release, TradeEvent, TradeEventName, TradeId, UserFlag, UserId,
+    UserRegister, WithdrawalRequest,
 };
 use outbox::{Ask, Recorded, payload_hash};
 use providers::nowpayments::{Callback, Secret, verify};
@@ -28,15 +28,40 @@ const ASSETS: [(&str, &str); 5] =
 /// What each trade is about: small against every wallet.
 const TRADED: [&str; 5] = ["0.75", "0.000015", "5.5", "0.0105", "0.5"];
 
-/// Kinds of a thousand jobs. The kinds that come later leave their share to these.
-const SHARES: [(Share, usize); 6] = [
-    (Share::Deposit, 278),
-    (Share::Lock, 222),
-    (Share::MarkPaid, 222),
-    (Share::Release, 156),
-    (Share::Refund, 66),
-    (Share::Register, 56),
-];
+/// What the load is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mix {
+    /// The money day, withdrawals and one level of commissions included.
+    Day,
+    /// Without them, their share left to the others: comparable with what was measured before them.
+    Spine,
+}
+
+impl Mix {
+    /// Kinds of a thousand jobs.
+    const fn shares(self) -> [(Share, usize); 7] {
+        match self {
+            Self::Day => [
+                (Share::Deposit, 250),
+                (Share::Lock, 200),
+                (Share::MarkPaid, 200),
+                (Share::Release, 140),
+                (Share::Refund, 60),
+                (Share::Withdraw, 100),
+                (Share::Register, 50),
+            ],
+            Self::Spine => [
+                (Share::Deposit, 278),
+                (Share::Lock, 222),
+                (Share::MarkPaid, 222),
+                (Share::Release, 156),
+                (Share::Refund, 66),
+                (Share::Withdraw, 0),
+                (Share::Register, 56),
+            ],
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
@@ -45,6 +70,7 @@ enum Share {
     MarkPaid,
     Release,
     Refund,
+    Withdraw,
     Register,
 }
 
@@ -78,6 +104,17 @@ impl People {
         format!("money-day-{}", self.keys.get())
     }
 
+    /// What a lock between two people says, over HTTP.
+    pub(crate) fn lock_body(&self, number: u64) -> serde_json::Value {
+        let count = self.ids.len();
+        let seller = usize::try_from(number.wrapping_mul(7_919)).unwrap_or(0) % count;
+        let (asset, _) = ASSETS.get(seller % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+        serde_json::json!({
+            "seller_id": self.id(seller), "buyer_id": self.id(seller.wrapping_add(1) % count), "asset": asset,
+            "amount": TRADED.get(seller % TRADED.len()).unwrap_or(&"1"), "maker": "seller",
+        })
+    }
+
     fn payment_id(&self) -> u64 {
         self.payments.set(self.payments.get().wrapping_add(1));
         self.payments.get()
@@ -85,7 +122,7 @@ impl People {
 }
 
 /// Registers people and funds each one's wallet, outside the measured time.
-pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
+pub(crate) async fn people(server: &Server, count: usize, mix: Mix) -> Result<People> {
     let mut weights = Vec::with_capacity(count);
     let mut sum = 0_u64;
     for rank in 1..=u64::try_from(count)? {
@@ -101,14 +138,19 @@ pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
     };
     let mut left = count;
     while left > 0 {
+        // In the money day everybody but the first was brought by somebody.
+        let brought = |place: usize| (mix == Mix::Day).then(|| people.ids.get(place).copied()).flatten();
         let asks: Result<Vec<Ask>> = (0..left.min(CHUNK))
-            .map(|_| client(&people, &AnyJob::UserRegister(UserRegister { referrer_id: None })))
+            .map(|place| client(&people, &AnyJob::UserRegister(UserRegister { referrer_id: brought(place) })))
             .collect();
         let recorded = record(server, &asks?).await?;
         people.ids.extend(recorded.into_iter().map(UserId));
         left = left.saturating_sub(CHUNK);
     }
     crate::drain::settle_all(server).await?;
+    if mix == Mix::Day {
+        know_everybody(server, &people).await?;
+    }
     let places: Vec<usize> = (0..count).collect();
     for some in places.chunks(CHUNK) {
         let payments = some.iter().map(|place| payment(&people, *place, "99000")).collect();
@@ -118,9 +160,31 @@ pub(crate) async fn people(server: &Server, count: usize) -> Result<People> {
     Ok(people)
 }
 
+/// An operator lets everybody withdraw, and the limits are wide.
+async fn know_everybody(server: &Server, people: &People) -> Result<()> {
+    for preparation in [
+        "insert into api_key (principal_id, secret_hash, scopes) values (100, sha256('operator'), '{operate}')",
+        "update kyc_limit set day_max = 1e27",
+    ] {
+        sqlx::raw_sql(preparation).execute(&server.owner).await?;
+    }
+    for some in people.ids.chunks(CHUNK) {
+        let flags: Result<Vec<Ask>> = some
+            .iter()
+            .map(|user_id| {
+                let reason = "money day".to_owned();
+                let flag = UserFlag { user_id: *user_id, frozen: None, tier: None, kyc: Some(3), reason };
+                client(people, &AnyJob::UserFlag(flag))
+            })
+            .collect();
+        record(server, &flags?).await?;
+    }
+    crate::drain::settle_all(server).await
+}
+
 /// Queues a round of the load; returns how many jobs it has. What follows on a trade is queued
 /// thousands of jobs later, as it would come in the course of a day.
-pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize) -> Result<usize> {
+pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize, mix: Mix) -> Result<usize> {
     let mut rng = rand::rngs::StdRng::seed_from_u64(u64::try_from(round)?);
     let (mut locked, mut paid) = people.waiting.take();
     let mut queued = 0_usize;
@@ -128,7 +192,7 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
         let mut asks = Vec::new();
         let (mut opened, mut marked) = (Vec::new(), Vec::new());
         let mut payments = Vec::new();
-        let order: Vec<Share> = SHARES.iter().flat_map(|(share, n)| std::iter::repeat_n(*share, *n)).collect();
+        let order: Vec<Share> = mix.shares().iter().flat_map(|(share, n)| std::iter::repeat_n(*share, *n)).collect();
         let done = u64::try_from(order.len())?;
         for step in 0..done {
             // A stride that is coprime to 1 000 spreads the kinds evenly.
@@ -144,6 +208,7 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
                 Share::Register => {
                     AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(&mut rng))) })
                 }
+                Share::Withdraw => AnyJob::WithdrawalRequest(withdraw(people, people.pick(&mut rng))),
                 Share::Lock => {
                     let lock = lock(people, &mut rng);
                     opened.push((asks.len(), lock.seller_id, lock.buyer_id));
@@ -202,6 +267,25 @@ fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {
         asset: asset.to_owned(),
         amount: (*TRADED.get(seller % TRADED.len()).unwrap_or(&"1")).to_owned(),
         maker: MakerSide::Seller,
+    }
+}
+
+/// The least that may be withdrawn of the asset that a person has.
+fn withdraw(people: &People, person: usize) -> WithdrawalRequest {
+    let (asset, _) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+    let amount = match asset {
+        "btc" => "0.0001",
+        "ltc" => "0.1",
+        "xrp" => "5",
+        "trx" => "50",
+        _ => "10",
+    };
+    WithdrawalRequest {
+        user_id: people.id(person),
+        asset: asset.to_owned(),
+        amount: amount.to_owned(),
+        address: "somewhere".to_owned(),
+        memo: None,
     }
 }
 

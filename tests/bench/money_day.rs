@@ -1,4 +1,5 @@
-//! `cargo bench --bench money_day`: how fast queued jobs of the money day are settled.
+//! `cargo bench --bench money_day`: how fast queued jobs of the money day are settled, and with
+//! `-- http` how fast the API takes them and how long it is until they are settled.
 //!
 //! It starts a Postgres of its own with fsync on, queues the load, drains it with real worker
 //! processes, and prints jobs/s, statements per batch, WAL bytes per job, and a JSON line. Every
@@ -18,6 +19,7 @@
 )]
 
 mod drain;
+mod http;
 mod load;
 mod server;
 
@@ -28,6 +30,15 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "money_day", version, about)]
 struct Arguments {
+    /// What is measured: settle drains queued jobs, http asks for them.
+    #[arg(value_enum, default_value_t = Measure::Settle)]
+    measure: Measure,
+    /// What the load of settle is made of.
+    #[arg(long, value_enum, default_value_t = load::Mix::Day)]
+    load: load::Mix,
+    /// Seconds that http takes for each of its figures.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
     /// Jobs to drain in each round.
     #[arg(long, default_value_t = 100_000)]
     jobs: usize,
@@ -51,6 +62,17 @@ struct Arguments {
     bench: bool,
 }
 
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// Queued jobs drained per second.
+    Settle,
+    /// Durable 202s per second on 64 connections, and the time from POST to settled.
+    Http,
+    /// Both.
+    All,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
@@ -58,25 +80,40 @@ async fn main() -> Result<()> {
         arguments.jobs = arguments.jobs.min(5_000);
         arguments.people = arguments.people.min(1_000);
         arguments.rounds = 1;
+        arguments.seconds = 1;
+        arguments.measure = Measure::All;
     }
     let server = server::Server::start().await?;
     eprintln!("{}", server.describe().await?);
-    let people = load::people(&server, arguments.people).await.context("registering and funding people")?;
-    let mut rounds = Vec::new();
-    for round in 1..=arguments.rounds {
-        let queued = load::queue(&server, &people, arguments.jobs, round).await.context("queueing the load")?;
-        let drained = drain::drain(&server, arguments.workers, arguments.batch, queued).await?;
-        eprintln!("round {round}: {drained}");
-        rounds.push(drained);
+    let people =
+        load::people(&server, arguments.people, arguments.load).await.context("registering and funding people")?;
+    if arguments.measure != Measure::Settle {
+        http::measure(&server, &people, arguments.seconds).await?;
+    }
+    if arguments.measure != Measure::Http {
+        settle(&server, &people, &arguments).await?;
     }
     let verification = settlement::verify::verify(&server.owner).await?;
     if !verification.is_clean() {
         bail!("the books do not agree after the run:\n{verification}");
     }
+    println!("verify: clean, {} checks", verification.checks.len());
+    server.stop().await
+}
+
+async fn settle(server: &server::Server, people: &load::People, arguments: &Arguments) -> Result<()> {
+    let mut rounds = Vec::new();
+    for round in 1..=arguments.rounds {
+        let queued =
+            load::queue(server, people, arguments.jobs, round, arguments.load).await.context("queueing the load")?;
+        let drained = drain::drain(server, arguments.workers, arguments.batch, queued).await?;
+        eprintln!("round {round}: {drained}");
+        rounds.push(drained);
+    }
     rounds.sort_by_key(|drained| drained.jobs_per_second);
     let median = rounds.get(rounds.len() / 2).context("at least one round")?;
     println!(
-        "\nsettled {} jobs/s (median of {}; {} … {}), {} statements per batch, {} bytes of WAL per job, verify clean",
+        "\nsettled {} jobs/s (median of {}; {} … {}), {} statements per batch, {} bytes of WAL per job",
         median.jobs_per_second,
         rounds.len(),
         rounds.first().map_or(0, |drained| drained.jobs_per_second),
@@ -87,11 +124,11 @@ async fn main() -> Result<()> {
     println!(
         "{}",
         serde_json::json!({
-            "measure": "settle rate", "jobs": arguments.jobs, "batch": arguments.batch, "workers": arguments.workers,
+            "measure": "settle rate", "load": format!("{:?}", arguments.load).to_lowercase(), "jobs": arguments.jobs, "batch": arguments.batch, "workers": arguments.workers,
             "people": arguments.people, "jobs_per_second": median.jobs_per_second,
             "rounds": rounds.iter().map(|drained| drained.jobs_per_second).collect::<Vec<_>>(),
             "statements_per_batch": median.statements_per_batch, "wal_bytes_per_job": median.wal_bytes_per_job,
         })
     );
-    server.stop().await
+    Ok(())
 }

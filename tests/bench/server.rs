@@ -48,6 +48,11 @@ impl Server {
         self.cluster.url("holdfast_worker", "bench")
     }
 
+    /// Where web connects.
+    pub(crate) fn api_url(&self) -> String {
+        self.cluster.url("holdfast_api", "bench")
+    }
+
     /// Version and durability, as the server says.
     pub(crate) async fn describe(&self) -> Result<String> {
         let (text,): (String,) = sqlx::query_as(

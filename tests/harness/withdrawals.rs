@@ -1,4 +1,4 @@
-use jobs::{AnyJob, DecisionName, UserId, WithdrawalDecision, WithdrawalId, WithdrawalRequest};
+use jobs::{AnyJob, DecisionName, Tier, UserFlag, UserId, WithdrawalDecision, WithdrawalId, WithdrawalRequest};
 use outbox::Ask;
 
 use super::{Db, ask_of, run};
@@ -12,6 +12,10 @@ pub(crate) fn withdraw(user: i64, asset: &str, amount: &str) -> AnyJob {
         address: "bc1q-somewhere".to_owned(),
         memo: None,
     })
+}
+
+fn nothing(user: i64) -> UserFlag {
+    UserFlag { user_id: UserId(user), frozen: None, tier: None, kyc: None, reason: "a test".to_owned() }
 }
 
 fn decision(withdrawal: i64, decision: DecisionName) -> WithdrawalDecision {
@@ -68,18 +72,22 @@ impl Db {
 
     /// Makes a person known, as an operator would, so that they may withdraw.
     pub(crate) async fn know(&self, user: i64, kyc: i16) {
+        self.flag(UserFlag { kyc: Some(kyc), ..nothing(user) }).await;
+    }
+
+    /// Freezes a person, as an operator would.
+    pub(crate) async fn freeze(&self, user: i64) {
+        self.flag(UserFlag { frozen: Some(true), ..nothing(user) }).await;
+    }
+
+    /// Makes a person a golden referrer, as an operator would.
+    pub(crate) async fn favour(&self, user: i64) {
+        self.flag(UserFlag { tier: Some(Tier::Golden), ..nothing(user) }).await;
+    }
+
+    async fn flag(&self, flag: UserFlag) {
         let operator = self.another_operator().await;
-        let flag = jobs::UserFlag {
-            user_id: UserId(user),
-            frozen: None,
-            tier: None,
-            kyc: Some(kyc),
-            reason: "a test".to_owned(),
-        };
-        let ask = asked_by(operator, &super::fresh_key(), &AnyJob::UserFlag(flag));
-        let job = self.enqueue(&[ask]).await.unwrap()[0].job_id();
-        self.drain().await;
-        assert_eq!(self.outcome(job).await, "settled");
+        assert_eq!(self.done_by(operator, &AnyJob::UserFlag(flag)).await, "settled");
     }
 
     /// A job of a principal, settled. Its outcome.
