@@ -181,8 +181,10 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::Refund(refund) => Some(refund.trade_id.0),
         AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
         AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
-        AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
-        AnyJob::UserRegister(_)
+        AnyJob::WithdrawalRequest(_)
+        | AnyJob::WithdrawalDecision(_)
+        | AnyJob::UserFlag(_)
+        | AnyJob::UserRegister(_)
         | AnyJob::DepositCredit(_)
         | AnyJob::LockEscrow(_)
         | AnyJob::Pause(_)
