@@ -1,20 +1,22 @@
 //! The configuration: what the environment says. It is read here and nowhere else.
 
+mod operating;
+
 use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use api::{Limits, Rate};
 use providers::nowpayments::Secret;
 
 use crate::failure::Failure;
 
+pub(crate) use operating::{operator, verify_every};
+
 const DATABASE_URL: &str = "DATABASE_URL";
 const DATABASE_URL_API: &str = "DATABASE_URL_API";
 const DATABASE_URL_WORKER: &str = "DATABASE_URL_WORKER";
 const IPN_SECRET: &str = "NOWPAYMENTS_IPN_SECRET";
 const IPN_SECRET_PREVIOUS: &str = "NOWPAYMENTS_IPN_SECRET_PREVIOUS";
-const KEY: &str = "HOLDFAST_KEY";
 const LISTEN: &str = "HOLDFAST_LISTEN";
 const PORT: &str = "PORT";
 const RATE_PER_SECOND: &str = "HOLDFAST_RATE_PER_SECOND";
@@ -25,8 +27,6 @@ const METRICS_LISTEN: &str = "HOLDFAST_METRICS_LISTEN";
 const OTLP_ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 const OTLP_PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const OTLP_HTTP: &str = "http/protobuf";
-const URL: &str = "HOLDFAST_URL";
-const VERIFY_EVERY: &str = "HOLDFAST_VERIFY_EVERY";
 
 /// Everything that names a database or a secret of production. Processes with a database of their
 /// own refuse them and never hand them on.
@@ -51,11 +51,11 @@ pub(crate) fn for_child(api_url: &str, worker_url: &str, ipn_secret: &str) -> Fo
         (DATABASE_URL_WORKER, worker_url),
         (IPN_SECRET, ipn_secret),
         // It verifies by itself when it is done.
-        (VERIFY_EVERY, "0"),
+        (operating::VERIFY_EVERY, "0"),
     ];
     ForChild {
         set: set.map(|(name, value)| (name, value.to_owned())),
-        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN, KEY]).collect(),
+        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN, operating::KEY]).collect(),
     }
 }
 
@@ -337,50 +337,6 @@ pub(crate) fn rate() -> Result<Rate, Failure> {
     let usual = Limits::default().rate;
     let per_second = per_second.unwrap_or(usual.per_second.get());
     Ok(Rate::new(per_second, burst.unwrap_or(per_second.saturating_mul(2))))
-}
-
-/// How often the integrity checks run: the flag, then `HOLDFAST_VERIFY_EVERY`, then an hour.
-/// `None` for never.
-///
-/// # Errors
-/// It does not read as a time.
-pub(crate) fn verify_every(flag: Option<String>) -> Result<Option<Duration>, Failure> {
-    let (name, text) = match flag {
-        Some(text) => ("--verify-every", text),
-        None => (VERIFY_EVERY, read_filled(VERIFY_EVERY)?.unwrap_or_else(|| "1h".to_owned())),
-    };
-    let every = duration(&text).ok_or_else(|| {
-        Failure::configuration(format!("{name} is {text:?}, which is no time; such as 90s, 15m or 1h, or 0 for never"))
-    })?;
-    Ok((!every.is_zero()).then_some(every))
-}
-
-/// A number of seconds, minutes, hours or days; without a unit it is seconds.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let (number, unit_s) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("", 1)]
-        .into_iter()
-        .find_map(|(unit, unit_s)| text.strip_suffix(unit).map(|number| (number, unit_s)))?;
-    number.parse::<u32>().ok().map(|number| Duration::from_secs(u64::from(number).saturating_mul(unit_s)))
-}
-
-/// Where the API is, and the key of whoever operates.
-///
-/// # Errors
-/// There is no key, or the address is none.
-pub(crate) fn operator() -> Result<(String, String), Failure> {
-    let url = read_filled(URL)?.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(Failure::configuration(format!(
-            "{URL} is {url:?}, which is no address of an API; it reads https://holdfast.example"
-        )));
-    }
-    let key = read_filled(KEY)?.ok_or_else(|| {
-        Failure::configuration(format!(
-            "{KEY} is not set; set it to a key of your own with the scope operate, which              `holdfast key create --name YOU --scope operate` makes: what you do is recorded under your name"
-        ))
-    })?;
-    Ok((url.trim_end_matches('/').to_owned(), key))
 }
 
 /// What is logged, and how.

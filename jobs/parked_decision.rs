@@ -101,7 +101,8 @@ impl Kind for ParkedDecision {
     const MOVES_MONEY: bool = false;
 
     fn subject(&self) -> Option<i64> {
-        Some(self.job_id.0)
+        // Not the parked job's: what waits for that must not wait for what is decided about it.
+        None
     }
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {

@@ -1,6 +1,7 @@
 //! The binary as an operator meets it: what it refuses, what it says, how it exits and stops.
 
 pub(crate) mod processes;
+mod upgrade;
 
 use serde_json::Value;
 

@@ -230,7 +230,7 @@ async fn only_an_operators_principal_is_recorded() {
     db.park(job, 0).await;
     let asks = [
         ask_by(SUBMITTER, "k", &cancel_parked(job)),
-        ask_by(1, "k", &cancel_parked(job)),
+        ask_by(2, "k", &cancel_parked(job)),
         ask_by(OTHER, "k", &retry_parked(job)),
     ];
     for ask in &asks {
