@@ -184,6 +184,19 @@ impl IntoResponses for QueryRefused {
     }
 }
 
+/// What an export answers to a query that it does not take.
+#[derive(Debug)]
+pub(crate) enum ExportRefused {}
+
+impl IntoResponses for ExportRefused {
+    fn responses() -> Answers {
+        Answers::from([
+            refusal(400, "The query cannot be read", &["query_invalid"]),
+            refusal(422, "There is nothing such as the query names", &["asset_unknown", "filter_invalid"]),
+        ])
+    }
+}
+
 /// What a server that cannot do its work answers.
 #[derive(Debug)]
 pub(crate) enum NotReady {}

@@ -19,6 +19,8 @@ mod body;
 mod config;
 mod cursor;
 mod edge;
+mod export;
+mod export_rows;
 mod fees;
 mod headers;
 mod health;

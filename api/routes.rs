@@ -7,7 +7,8 @@ use utoipa_axum::routes;
 use crate::app::Api;
 use crate::openapi::preamble;
 use crate::{
-    batch, fees, health, history, job, metrics, openapi, page, person, referrals, trade, trades, transactions, user, webhook, withdrawal_asks, withdrawals,
+    batch, export, fees, health, history, job, metrics, openapi, page, person, referrals, trade, trades, transactions,
+    user, webhook, withdrawal_asks, withdrawals,
 };
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
@@ -21,6 +22,7 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(referrals::get_referrals))
         .routes(routes!(referrals::get_commissions))
         .routes(routes!(transactions::get_transactions))
+        .routes(routes!(export::get_transactions_csv))
         .routes(routes!(trade::post_trade))
         .routes(routes!(trades::get_trades))
         .routes(routes!(trades::get_trade))

@@ -8,6 +8,7 @@ mod callbacks;
 mod crowds;
 mod described;
 mod edge;
+mod exports;
 mod histories;
 mod input;
 mod keys;

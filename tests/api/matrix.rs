@@ -36,6 +36,7 @@ const TABLE: &[(&str, &str, [u16; 8])] = &[
     ("GET",  "/v1/users/{id}/commissions",          [401, 401, 401, 401, 403, 2,   2,   2]),
     ("GET",  "/v1/users/{id}/flags",                [401, 401, 401, 401, 403, 2,   2,   2]),
     ("POST", "/v1/users/{id}/flags",                [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("GET",  "/v1/users/{id}/transactions.csv",     [401, 401, 401, 401, 403, 2,   2,   2]),
     ("GET",  "/v1/users/{id}/referrals",            [401, 401, 401, 401, 403, 2,   2,   2]),
     ("GET",  "/v1/withdrawals",                     [401, 401, 401, 401, 403, 2,   2,   2]),
     ("POST", "/v1/withdrawals",                     [401, 401, 401, 401, 2,   403, 403, 2]),
