@@ -255,6 +255,6 @@ mod tests {
     fn what_would_end_a_field_is_quoted() {
         let text = String::from_utf8(line(&["a,b", "say \"x\"", "two\nlines", "plain"]).unwrap()).unwrap();
         assert_eq!(text, "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain\r\n");
-        assert_eq!(line(&HEADER).unwrap().iter().filter(|byte| **byte == b',').count(), HEADER.len() - 1);
+        assert_eq!(line(&HEADER).unwrap().split(|byte| *byte == b',').count(), HEADER.len());
     }
 }

@@ -62,6 +62,7 @@ pub(crate) enum JobState {
 
 /// The person, trade or withdrawal that a job is about; what it brings into being has its own id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the document")]
 pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     #[schema(value_type = Id)]
@@ -174,8 +175,12 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::Refund(refund) => Some(refund.trade_id.0),
         AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
         AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
-        AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
-        AnyJob::UserRegister(_) | AnyJob::DepositCredit(_) | AnyJob::LockEscrow(_) => None,
+        AnyJob::WithdrawalRequest(_)
+        | AnyJob::WithdrawalDecision(_)
+        | AnyJob::UserFlag(_)
+        | AnyJob::UserRegister(_)
+        | AnyJob::DepositCredit(_)
+        | AnyJob::LockEscrow(_) => None,
     }
 }
 
