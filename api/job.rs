@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Kind, LockEscrow, UserRegister};
+use jobs::{AnyJob, Kind, LockEscrow, UserFlag, UserRegister, WithdrawalDecision, WithdrawalRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -65,8 +65,9 @@ pub(crate) enum JobState {
     Parked,
 }
 
-/// The person or trade that a job is about; what it brings into being has its own id.
+/// The person, trade or withdrawal that a job is about; what it brings into being has its own id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the document")]
 pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     #[schema(value_type = Id)]
@@ -74,6 +75,9 @@ pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     #[schema(value_type = Id)]
     trade_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[schema(value_type = Id)]
+    withdrawal_id: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -85,6 +89,9 @@ struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PathText)]
     trade: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PathText)]
+    withdrawal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PathText)]
     balances: Option<String>,
@@ -102,7 +109,7 @@ impl JobState {
         }
     }
 
-    fn of_status(status: &str) -> Option<Self> {
+    pub(crate) fn of_status(status: &str) -> Option<Self> {
         match status {
             "settled" => Some(Self::Settled),
             "rejected" => Some(Self::Rejected),
@@ -113,12 +120,17 @@ impl JobState {
 }
 
 impl About {
-    /// What a job of this id and kind is about, where its payload names the trade `trade_id`.
-    fn of(id: i64, kind: &str, trade_id: Option<i64>) -> Self {
+    /// What a job of this id and kind is about, where its payload names `named`: the trade, the
+    /// withdrawal or else the person in it.
+    fn of(id: i64, kind: &str, named: Option<i64>) -> Self {
+        let about = Self::default();
         match kind {
-            UserRegister::NAME => Self { user_id: Some(id), trade_id: None },
-            LockEscrow::NAME => Self { user_id: None, trade_id: Some(id) },
-            _ => Self { user_id: None, trade_id },
+            UserRegister::NAME => Self { user_id: Some(id), ..about },
+            UserFlag::NAME => Self { user_id: named, ..about },
+            LockEscrow::NAME => Self { trade_id: Some(id), ..about },
+            WithdrawalRequest::NAME => Self { withdrawal_id: Some(id), ..about },
+            WithdrawalDecision::NAME => Self { withdrawal_id: named, ..about },
+            _ => Self { trade_id: named, ..about },
         }
     }
 }
@@ -139,8 +151,8 @@ impl JobDocument {
             run_at: Some(received_at),
             last_error: None,
             parked: None,
-            about: About::of(id, kind, trade_of(job)),
-            links: links(id, About::of(id, kind, trade_of(job))),
+            about: About::of(id, kind, named_by(job)),
+            links: links(id, About::of(id, kind, named_by(job))),
         }
     }
 
@@ -193,10 +205,22 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
     }
 }
 
+/// The same, or the withdrawal or the person where those are what it is about.
+fn named_by(job: &AnyJob) -> Option<i64> {
+    if let AnyJob::WithdrawalDecision(decision) = job {
+        return Some(decision.withdrawal_id.0);
+    }
+    if let AnyJob::UserFlag(flag) = job {
+        return Some(flag.user_id.0);
+    }
+    trade_of(job)
+}
+
 fn links(id: i64, about: About) -> Links {
     Links {
         job: format!("/v1/jobs/{id}"),
         trade: about.trade_id.map(|trade| format!("/v1/trades/{trade}")),
+        withdrawal: about.withdrawal_id.map(|withdrawal| format!("/v1/withdrawals/{withdrawal}")),
         balances: about.user_id.map(|user| format!("/v1/users/{user}/balances")),
     }
 }
@@ -240,7 +264,7 @@ pub(crate) struct JobRow {
     pub(crate) id: i64,
     pub(crate) kind: String,
     pub(crate) received_at: DateTime<Utc>,
-    pub(crate) trade_id: Option<String>,
+    pub(crate) named: Option<String>,
     pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) attempt: Option<i32>,
     pub(crate) last_error: Option<String>,
@@ -271,8 +295,8 @@ impl From<JobRow> for JobDocument {
             }
             (None, _, _) | (_, None, _) | (_, _, None) => None,
         };
-        let trade_id = row.trade_id.and_then(|text| text.parse().ok());
-        let about = About::of(id, &row.kind, trade_id);
+        let named = row.named.and_then(|text| text.parse().ok());
+        let about = About::of(id, &row.kind, named);
         Self {
             id: id.to_string(),
             kind: row.kind,
@@ -297,7 +321,8 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
     let row = sqlx::query_as!(
         JobRow,
         r#"
-        select j.id, j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
+        select j.id, j.kind, j.received_at,
+            coalesce(j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id', j.payload ->> 'user_id') as named,
             b.run_at as "run_at?", b.attempt as "attempt?", b.last_error as "last_error?",
             p.reason as "parked_reason?", p.attempt as "parked_attempt?", p.detail as "parked_detail?",
             p.parked_at as "parked_at?",
@@ -316,4 +341,11 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
     .fetch_optional(pool)
     .await?;
     Ok(row.map(JobDocument::from))
+}
+
+/// Whether an id is that of a job of this kind, and so of whatever that job brings into being.
+pub(crate) async fn is_job_of(pool: &PgPool, id: i64, kind: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from job where id = $1 and kind = $2) as "known!""#, id, kind)
+        .fetch_one(pool)
+        .await
 }

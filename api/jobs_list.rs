@@ -152,7 +152,8 @@ async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result
     sqlx::query_as!(
         JobRow,
         r#"
-        select j.id, j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
+        select j.id, j.kind, j.received_at,
+            coalesce(j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id', j.payload ->> 'user_id') as named,
             b.run_at as "run_at?", b.attempt as "attempt?", b.last_error as "last_error?",
             p.reason as "parked_reason?", p.attempt as "parked_attempt?", p.detail as "parked_detail?",
             p.parked_at as "parked_at?",
@@ -168,7 +169,7 @@ async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result
             and ($4 = '' or $4 = coalesce(x.status, case when p.job_id is not null then 'parked' else 'queued' end))
             and ($5::text is null or j.kind = $5)
             and ($6::bigint is null or j.id = $6 or b.subject = $6 or p.subject = $6
-                or $6::text in (j.payload ->> 'trade_id', j.payload ->> 'job_id'))
+                or $6::text in (j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id', j.payload ->> 'job_id'))
         order by j.id desc
         limit $7
         "#,

@@ -8,13 +8,17 @@ mod callbacks;
 mod crowds;
 mod described;
 mod edge;
+mod exports;
+mod histories;
 mod input;
 mod keys;
 mod matrix;
 mod money;
 mod pages;
+mod people;
 mod rates;
 mod waiting;
+mod withdrawals;
 
 use serde_json::{Value, json};
 

@@ -290,8 +290,13 @@ impl Answer {
         assert_eq!(self.header("server"), None, "{self:?}");
         if self.status < 400 {
             let kind = self.header("content-type").unwrap();
-            let texts = ["application/json", "text/html; charset=utf-8", "text/plain; version=0.0.4"];
-            assert!(texts.contains(&kind), "{self:?}");
+            let kinds = [
+                "application/json",
+                "text/html; charset=utf-8",
+                "text/plain; version=0.0.4",
+                "text/csv; charset=utf-8",
+            ];
+            assert!(kinds.contains(&kind), "{self:?}");
             return;
         }
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
