@@ -1,7 +1,7 @@
 //! Every race of which one side must win, run many times against two worker processes.
 //!
-//! The two jobs of each round are queued so that the two workers, each with batches of eight, hold
-//! one side of the same eight subjects at the same moment. A run counts only if it can show that:
+//! The two jobs of each round are queued so that the two workers, with batches of a few jobs, hold
+//! one side of the same subjects each at the same moment. A run counts only if it can show that:
 //! the transactions of enough rounds overlapped, by the times at which they began and committed,
 //! and each side came first in a fair share of those.
 //!

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jobs::{AnyJob, PrincipalId, TimerExpiry, TradeId};
 use outbox::{Ask, payload_hash};
 
-use super::ring::{Ring, in_blocks};
+use super::ring::{Ring, in_order_of_meeting};
 use super::rounds::Round;
 use super::stage::{Deal, ask, wallet};
 use crate::harness::{Db, extend, mark_paid};
@@ -24,15 +24,15 @@ const fn in_time(round: usize) -> bool {
     round.is_multiple_of(2)
 }
 
-/// Records for each trade what is asked about it and its timer, in blocks of equal times, and moves
-/// the clock past all of them: what is in time now, the rest five minutes after the deadline.
+/// Records for each trade what is asked about it and its timer, in the order of meeting, and moves the
+/// clock past all of them: what is in time now, the rest five minutes after the deadline.
 async fn record(db: &Db, asked: Vec<Ask>, deals: &[Deal]) -> Vec<[i64; 2]> {
     let from = sqlx::query_scalar!(r#"select clock() + interval '130 minutes' as "at!""#);
     let from: DateTime<Utc> = from.fetch_one(&db.owner).await.unwrap();
     let asks = asked.into_iter().zip(deals).map(|(ask, deal)| [ask, timer(deal.trade)]).collect();
     let mut waves = [Vec::new(), Vec::new()];
-    for (place, (round, side, ask)) in in_blocks(asks).into_iter().enumerate() {
-        // Queued until the clock is moved, and due in the order of the blocks whatever their ids.
+    for (place, (round, side, ask)) in in_order_of_meeting(asks).into_iter().enumerate() {
+        // Queued until the clock is moved, and due in this order whatever their ids.
         let run_at = from.checked_add_signed(TimeDelta::microseconds(place.try_into().unwrap()));
         // The timers come first: what the workers' own sweep would cause is there already.
         waves[usize::from(side == 0 && !in_time(round))].push((round, side, Ask { run_at, ..ask }));

@@ -8,8 +8,12 @@ use super::processes::Process;
 use super::rounds::{Round, rounds_of};
 use crate::harness::{Db, until};
 
-/// How many jobs a worker claims at once, and how many subjects the two meet on at once.
-const BLOCK: usize = 8;
+/// How many subjects the two workers meet on at once.
+const GROUP: usize = 4;
+
+/// How many jobs a worker claims at once: the sides of one group that come second, and those of the
+/// next one that come first.
+const BATCH: usize = 2 * GROUP;
 
 /// Longest time that the workers may take.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -34,7 +38,7 @@ impl Ring {
     /// Lets two worker processes settle what `record` records: the jobs of each round. They are up
     /// and have nothing to do before it does.
     pub(super) async fn fight(&self, record: impl AsyncFnOnce(&Db) -> Vec<[i64; 2]>) -> Vec<Round> {
-        let workers = [Process::worker(&self.db, BLOCK).await, Process::worker(&self.db, BLOCK).await];
+        let workers = [Process::worker(&self.db, BATCH).await, Process::worker(&self.db, BATCH).await];
         until("both workers listen", async || self.listening().await == 2).await;
         let jobs = record(&self.db).await;
         outbox::nudge(&self.db.owner, Settler::LANE).await.unwrap();
@@ -117,21 +121,28 @@ fn share(part: usize, whole: usize) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
-/// Puts what belongs to each side of each pair into the order in which two workers meet: a block of
-/// one side, the same block of the other, and the next block the other way round, so that neither
-/// side is always ahead. With each, its place in the pairs.
-pub(super) fn in_blocks<T>(pairs: Vec<[T; 2]>) -> Vec<(usize, usize, T)> {
+/// Puts what belongs to each side of each pair into the order in which two workers meet again and
+/// again: each batch has the second sides of the group that the batch before it had the first sides
+/// of, so that whoever holds it waits for the other worker, is waited for by it next, and neither
+/// gets ahead. Which side comes second changes with each group. With each, its place in the pairs.
+pub(super) fn in_order_of_meeting<T>(pairs: Vec<[T; 2]>) -> Vec<(usize, usize, T)> {
+    let groups = pairs.len().div_ceil(GROUP);
     let numbered = pairs.into_iter().enumerate().flat_map(|(pair, [one, two])| [(pair, 0, one), (pair, 1, two)]);
     let mut ordered: Vec<(usize, usize, T)> = numbered.collect();
-    ordered.sort_by_key(|(pair, side, _)| (pair / BLOCK, side ^ (pair / BLOCK % 2), *pair));
+    ordered.sort_by_key(|(pair, side, _)| {
+        let group = pair / GROUP;
+        let comes_second = group % 2 != *side;
+        // The first batch has to be whole as well, so the last group is met at both ends.
+        (if comes_second { (group + 1) % groups } else { group }, !comes_second, *pair)
+    });
     ordered
 }
 
-/// Records the asks of all pairs in one commit, in blocks. The jobs of each pair.
+/// Records the asks of all pairs in one commit. The jobs of each pair.
 async fn record(db: &Db, asks: Vec<[Ask; 2]>) -> Vec<[i64; 2]> {
     let mut jobs = vec![[0; 2]; asks.len()];
     let (places, asks): (Vec<_>, Vec<_>) =
-        in_blocks(asks).into_iter().map(|(pair, side, ask)| ((pair, side), ask)).unzip();
+        in_order_of_meeting(asks).into_iter().map(|(pair, side, ask)| ((pair, side), ask)).unzip();
     let recorded = db.enqueue(&asks).await.unwrap();
     for ((pair, side), recorded) in places.into_iter().zip(recorded) {
         assert!(matches!(recorded, Recorded::New(_)), "{recorded:?}");
