@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jobs::{AnyJob, PrincipalId, TimerExpiry, TradeId};
 use outbox::{Ask, payload_hash};
 
-use super::ring::{Ring, in_order_of_meeting};
+use super::ring::{Ring, idle_workers, in_order_of_meeting};
 use super::rounds::Round;
 use super::stage::{Deal, ask, wallet};
-use crate::harness::{Db, extend, mark_paid};
+use crate::harness::{Db, extend, mark_paid, until};
 
 /// The first timer of a trade, as a sweep causes it.
 fn timer(trade: i64) -> Ask {
@@ -24,29 +24,32 @@ const fn in_time(round: usize) -> bool {
     round.is_multiple_of(2)
 }
 
-/// Records for each trade what is asked about it and its timer, in the order of meeting, and moves the
-/// clock past all of them: what is in time now, the rest five minutes after the deadline.
+/// Records for each trade what is asked about it and its timer: what is in time now, the rest five
+/// minutes after the deadline. All of it falls due at one moment, when the grace is over as well.
 async fn record(db: &Db, asked: Vec<Ask>, deals: &[Deal]) -> Vec<[i64; 2]> {
-    let from = sqlx::query_scalar!(r#"select clock() + interval '130 minutes' as "at!""#);
-    let from: DateTime<Utc> = from.fetch_one(&db.owner).await.unwrap();
+    let tomorrow = sqlx::query_scalar!(r#"select clock() + interval '1 day' as "at!""#);
+    let tomorrow: DateTime<Utc> = tomorrow.fetch_one(&db.owner).await.unwrap();
     let asks = asked.into_iter().zip(deals).map(|(ask, deal)| [ask, timer(deal.trade)]).collect();
     let mut waves = [Vec::new(), Vec::new()];
     for (place, (round, side, ask)) in in_order_of_meeting(asks).into_iter().enumerate() {
-        // Queued until the clock is moved, and due in this order whatever their ids.
-        let run_at = from.checked_add_signed(TimeDelta::microseconds(place.try_into().unwrap()));
+        // In the order of meeting, whatever their ids.
+        let run_at = tomorrow.checked_add_signed(TimeDelta::microseconds(place.try_into().unwrap()));
         // The timers come first: what the workers' own sweep would cause is there already.
         waves[usize::from(side == 0 && !in_time(round))].push((round, side, Ask { run_at, ..ask }));
     }
     let mut jobs = vec![[0; 2]; deals.len()];
     for (wave, pause) in waves.into_iter().zip(["125 minutes", "6 minutes"]) {
         let asks: Vec<Ask> = wave.iter().map(|(_, _, ask)| ask.clone()).collect();
-        // Only the owner of the tables may say when something a client asks for is to run.
+        // Only the owner of the tables may say when something that a client asks for is to run.
         let recorded = outbox::enqueue(&mut *db.owner.acquire().await.unwrap(), &asks).await.unwrap();
         for ((round, side, _), recorded) in wave.into_iter().zip(recorded) {
             jobs[round][side] = recorded.job_id();
         }
         db.pass(pause).await;
     }
+    // A heart that last beat before the clock was moved seems to have stopped.
+    until("both workers have beaten since", async || idle_workers(db).await == 2).await;
+    db.sql("update outbox set run_at = run_at - interval '1 day'").await;
     jobs
 }
 

@@ -15,6 +15,13 @@ const GROUP: usize = 4;
 /// next one that come first.
 const BATCH: usize = 2 * GROUP;
 
+/// Over a network every batch takes some milliseconds. On this machine it may be over before the
+/// other process has had its turn at a processor, and then the two never meet.
+const ROUND_TRIPS: &str = "
+    create function round_trips() returns trigger language plpgsql as $$ begin perform pg_sleep(0.005); return null; end $$;
+    create trigger round_trips after insert on outcome for each statement execute function round_trips();
+";
+
 /// Longest time that the workers may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -38,8 +45,9 @@ impl Ring {
     /// Lets two worker processes settle what `record` records: the jobs of each round. They are up
     /// and have nothing to do before it does.
     pub(super) async fn fight(&self, record: impl AsyncFnOnce(&Db) -> Vec<[i64; 2]>) -> Vec<Round> {
+        self.db.sql(ROUND_TRIPS).await;
         let workers = [Process::worker(&self.db, BATCH).await, Process::worker(&self.db, BATCH).await];
-        until("both workers listen", async || self.listening().await == 2).await;
+        until("both workers are idle", async || idle_workers(&self.db).await == 2).await;
         let jobs = record(&self.db).await;
         outbox::nudge(&self.db.owner, Settler::LANE).await.unwrap();
         self.until_nothing_is_due().await;
@@ -54,20 +62,6 @@ impl Ring {
     /// As [`Ring::fight`], with jobs that are all asked for in one commit.
     pub(super) async fn fight_over(&self, asks: Vec<[Ask; 2]>) -> Vec<Round> {
         self.fight(async |db| record(db, asks).await).await
-    }
-
-    async fn listening(&self) -> i64 {
-        sqlx::query_scalar!(
-            r#"
-            select count(*) as "n!" from worker_run r
-            where r.end_kind is null and r.holding = '{}' and exists (
-                select from pg_stat_activity a where a.datname = current_database()
-                    and starts_with(a.application_name, left(r.name, 63)) and a.query ilike 'listen%')
-            "#
-        )
-        .fetch_one(&self.db.owner)
-        .await
-        .unwrap()
     }
 
     /// Returns when nothing is queued but timers whose time is yet to come.
@@ -113,6 +107,21 @@ impl Ring {
         assert_eq!(parked.fetch_one(&self.db.owner).await.unwrap(), 0, "no job of a race needs a person");
         self.db.verified().await;
     }
+}
+
+/// How many workers are alive, hold nothing and listen for what there is to do.
+pub(super) async fn idle_workers(db: &Db) -> i64 {
+    sqlx::query_scalar!(
+        r#"
+        select count(*) as "n!" from worker_run r
+        where r.end_kind is null and r.beat_at > clock() - interval '2 seconds' and r.holding = '{}' and exists (
+            select from pg_stat_activity a where a.datname = current_database()
+                and starts_with(a.application_name, left(r.name, 63)) and a.query ilike 'listen%')
+        "#
+    )
+    .fetch_one(&db.owner)
+    .await
+    .unwrap()
 }
 
 /// Per cent with one decimal.
