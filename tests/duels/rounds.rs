@@ -26,10 +26,15 @@ pub(super) struct Turn {
 pub(super) struct Round(pub(super) [Turn; 2]);
 
 impl Round {
+    /// Whether each side had a transaction of its own.
+    pub(super) fn apart(&self) -> bool {
+        self.0[0].xid != self.0[1].xid
+    }
+
     /// Whether both transactions were open at the same moment.
     pub(super) fn overlapped(&self) -> bool {
         let [one, two] = &self.0;
-        one.xid != two.xid && one.began < two.committed && two.began < one.committed
+        self.apart() && one.began < two.committed && two.began < one.committed
     }
 
     /// The side that came first.
