@@ -41,7 +41,7 @@ async fn record(db: &Db, asked: Vec<Ask>, deals: &[Deal]) -> Vec<[i64; 2]> {
     for (wave, pause) in waves.into_iter().zip(["125 minutes", "6 minutes"]) {
         let asks: Vec<Ask> = wave.iter().map(|(_, _, ask)| ask.clone()).collect();
         // Only the owner of the tables may say when something that a client asks for is to run.
-        let recorded = outbox::enqueue(&mut *db.owner.acquire().await.unwrap(), &asks).await.unwrap();
+        let recorded = outbox::enqueue(&mut db.owner.acquire().await.unwrap(), &asks).await.unwrap();
         for ((round, side, _), recorded) in wave.into_iter().zip(recorded) {
             jobs[round][side] = recorded.job_id();
         }
