@@ -344,7 +344,9 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>
     (jobs, unread)
 }
 
-/// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
+/// Decides every job in the order of receipt, and timers after everything else: an old one, such as
+/// an undo set, must not expire what a later job of the same batch did in time. Whatever does not
+/// settle leaves the desk as it was.
 fn decide(
     mut desk: Desk,
     jobs: &[(Job, AnyJob)],
@@ -354,7 +356,9 @@ fn decide(
     // What was received after a job that has to wait, and is about the same thing, waits as well.
     // It comes back at the same time, so that the two are decided in their order again.
     let mut waiting = FxHashMap::default();
-    for (job, kind) in jobs {
+    let is_timer = |(_, kind): &&(Job, AnyJob)| matches!(kind, AnyJob::TimerExpiry(_));
+    let timers = jobs.iter().filter(is_timer);
+    for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
         let subject = kind.subject();
         if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
             let why = "an earlier job of its subject waits";

@@ -16,6 +16,7 @@ mod chaos;
 mod cli;
 mod deaths;
 mod deposits;
+mod duels;
 mod enqueue;
 mod guards;
 mod harness;
