@@ -1,12 +1,14 @@
 //! Runs a command against a database that has just been migrated, in a cluster of its own:
 //!
 //! ```text
-//! cargo run -p embedded --example with_database -- [--migrations DIR] COMMAND [ARGUMENTS...]
+//! cargo run -p embedded --example with_database -- [--migrations DIR] [--fsync] COMMAND [ARGUMENTS...]
 //! ```
 //!
 //! The command finds the database in `DATABASE_URL` and, with `SQLX_OFFLINE=false`, sqlx asks it.
 //! Neither this program nor what it depends on holds a query that is checked at compile time, so
 //! refreshing the offline data never needs offline data that is still right.
+//!
+//! `--fsync` makes commits reach the disk, without which no process of Holdfast starts.
 
 use std::env;
 use std::path::PathBuf;
@@ -27,12 +29,13 @@ async fn main() -> Result<ExitCode> {
     if arguments.next_if(|first| first == "--migrations").is_some() {
         migrations = arguments.next().context("--migrations needs a directory")?.into();
     }
+    let fsync = arguments.next_if(|next| next == "--fsync").is_some();
     let Some(program) = arguments.next() else {
-        bail!("usage: with_database [--migrations DIR] COMMAND [ARGUMENTS...]");
+        bail!("usage: with_database [--migrations DIR] [--fsync] COMMAND [ARGUMENTS...]");
     };
 
-    let mut options = Options::temporary().without_fsync();
-    options.progress = true;
+    let mut options = Options::temporary();
+    (options.fsync, options.progress) = (fsync, true);
     let cluster = Cluster::start(options).await?;
     let url = cluster.url("postgres", DATABASE);
     let mut server = PgConnection::connect(&cluster.url("postgres", "postgres")).await?;

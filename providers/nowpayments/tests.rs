@@ -12,6 +12,7 @@ mod facts;
 mod json;
 mod properties;
 mod refusals;
+mod tampering;
 mod vectors;
 
 use hmac::{Hmac, KeyInit, Mac};

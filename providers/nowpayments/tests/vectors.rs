@@ -9,9 +9,9 @@ use super::super::number::push_ecmascript;
 use super::super::{Callback, Form, Refusal, Secret, canonical, verify};
 
 #[derive(Deserialize)]
-struct Fixture {
+pub(super) struct Fixture {
     js_number_table: Vec<Number>,
-    vectors: Vec<Vector>,
+    pub(super) vectors: Vec<Vector>,
 }
 
 #[derive(Deserialize)]
@@ -20,30 +20,30 @@ struct Number {
     js: String,
 }
 
-#[derive(Deserialize)]
-struct Vector {
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Vector {
     name: String,
     kind: String,
-    raw_body: String,
-    secret: String,
+    pub(super) raw_body: String,
+    pub(super) secret: String,
     canonical: BTreeMap<String, String>,
-    signatures: BTreeMap<String, String>,
+    pub(super) signatures: BTreeMap<String, String>,
 }
 
 /// The variants whose texts are accepted, in the order in which they are tried.
-const ACCEPTED: [(&str, Form); 4] = [
+pub(super) const ACCEPTED: [(&str, Form); 4] = [
     ("raw", Form::Raw),
     ("lexeme_preserving", Form::Sorted),
     ("sdk_js", Form::EcmaScript),
     ("docs_js", Form::EcmaScriptIndexed),
 ];
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     serde_json::from_str(include_str!("../../../tests/fixtures/nowpayments_ipn.json")).unwrap()
 }
 
 impl Vector {
-    fn text(&self, variant: &str) -> &str {
+    pub(super) fn text(&self, variant: &str) -> &str {
         if variant == "raw" { &self.raw_body } else { &self.canonical[variant] }
     }
 
