@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use jobs::Assets;
-use ledger::{AssetId, Owner, Purpose};
+use ledger::{Owner, Purpose};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::app::Api;
 use crate::auth::Reader;
+use crate::paging::asset_of;
 use crate::problem::Problem;
 use crate::texts::{AssetCode, SignedAmountText};
 use crate::user::minor;
@@ -74,9 +75,7 @@ async fn fees(pool: &PgPool, assets: &Assets) -> Result<Vec<AssetFees>, sqlx::Er
     .fetch_all(pool)
     .await?;
     let fees = rows.into_iter().map(|row| {
-        let terms = assets.by_id(AssetId::new(row.asset));
-        let asset =
-            &terms.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", row.asset).into()))?.asset;
+        let asset = asset_of(assets, row.asset)?;
         let balance = asset.format_signed(minor(&row.balance)?);
         Ok(AssetFees { asset: asset.code.clone(), balance, transfers: row.transfers })
     });

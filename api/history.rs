@@ -6,7 +6,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use jobs::{Assets, Kind, LockEscrow, PrincipalId, TradeId, WithdrawalId, WithdrawalRequest};
-use ledger::AssetId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,6 +14,7 @@ use crate::app::Api;
 use crate::auth::Reader;
 use crate::history_rows::{Effect, Step, effects, steps};
 use crate::job::{JobState, id_in_path, is_job_of};
+use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
 use crate::texts::{AssetCode, CodeText, Id, PathText, SignedAmountText};
@@ -231,8 +231,7 @@ fn actor(submitted_by: i64, user_id: Option<String>) -> Actor {
 }
 
 fn entry(effect: &Effect, assets: &Assets) -> Result<EntryDocument, sqlx::Error> {
-    let terms = assets.by_id(AssetId::new(effect.asset));
-    let asset = &terms.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", effect.asset).into()))?.asset;
+    let asset = asset_of(assets, effect.asset)?;
     let owner = (effect.owner != ledger::Owner::HOUSE.get()).then(|| effect.owner.to_string());
     Ok(EntryDocument {
         account: Account { user_id: owner, purpose: effect.purpose.clone(), asset: asset.code.clone() },

@@ -1,7 +1,7 @@
 //! Pages of lists whose rows have an id and are read in its order.
 
 use jobs::{Assets, UserId};
-use ledger::AssetId;
+use ledger::{Asset, AssetId};
 use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
@@ -129,6 +129,15 @@ pub(crate) fn asset_in_query(assets: &Assets, code: Option<&str>) -> Result<Opti
         assets.by_code(code).map(|terms| terms.asset.id).ok_or_else(unknown)
     });
     asset.transpose()
+}
+
+/// The asset of a row.
+///
+/// # Errors
+/// The registry does not have it: it was added a moment ago, or never.
+pub(crate) fn asset_of(assets: &Assets, id: i16) -> Result<&Asset, sqlx::Error> {
+    let terms = assets.by_id(AssetId::new(id));
+    terms.map(|terms| &terms.asset).ok_or_else(|| sqlx::Error::Decode(format!("asset {id} is not known").into()))
 }
 
 /// The person that a filter names; nobody need be registered under it.

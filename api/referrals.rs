@@ -5,7 +5,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use jobs::{Assets, UserId};
-use ledger::{Asset, AssetId};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -14,6 +13,7 @@ use crate::answers::{QueryRefused, UserUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::job::id_in_path;
+use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, Id};
@@ -110,16 +110,11 @@ async fn totals(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<Commis
     .fetch_all(pool)
     .await?;
     let totals = rows.into_iter().map(|row| {
-        let asset = named(assets, row.asset)?;
+        let asset = asset_of(assets, row.asset)?;
         let amount = asset.format_signed(minor(&row.amount)?);
         Ok(CommissionTotal { asset: asset.code.clone(), amount, count: row.count })
     });
     totals.collect()
-}
-
-fn named(assets: &Assets, id: i16) -> Result<&Asset, sqlx::Error> {
-    let terms = assets.by_id(AssetId::new(id));
-    terms.map(|terms| &terms.asset).ok_or_else(|| sqlx::Error::Decode(format!("asset {id} is not known").into()))
 }
 
 /// What a person was paid out of the fees of those whom they brought, newest first; `next_cursor` is
@@ -202,7 +197,7 @@ pub(crate) async fn get_commissions(
     let next_cursor = page.cut(&mut rows, |row| row.job_id);
     let assets = api.assets.current().await;
     let shown = rows.into_iter().map(|row| {
-        let asset = named(&assets, row.asset)?;
+        let asset = asset_of(&assets, row.asset)?;
         Ok(CommissionDocument {
             job_id: row.job_id.to_string(),
             trade_id: row.trade_id.to_string(),

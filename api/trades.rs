@@ -15,7 +15,7 @@ use crate::answers::{QueryRefused, TradeUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::job::id_in_path;
-use crate::paging::{Page, asset_in_query, user_in_query, word_in_query};
+use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
 use crate::trade::unknown;
@@ -283,9 +283,7 @@ async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Resu
 
 impl Row {
     fn document(self, assets: &Assets) -> Result<TradeDocument, sqlx::Error> {
-        let known = assets.by_id(AssetId::new(self.asset));
-        let asset =
-            &known.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", self.asset).into()))?.asset;
+        let asset = asset_of(assets, self.asset)?;
         let decimal = |text: &str| minor(text).map(|minor| asset.format_signed(minor));
         Ok(TradeDocument {
             id: self.id.to_string(),
@@ -336,21 +334,26 @@ async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tra
         None | Some("settled") => "locking".to_owned(),
         Some(status) => status.to_owned(),
     };
-    // A client may write 0.5 for 0.50000000; the document has one spelling from the beginning.
-    let in_scale = assets.by_code(&lock.asset).map(|terms| &terms.asset).and_then(|asset| {
-        let amount = asset.parse(&lock.amount).ok()?;
-        Some(asset.format(amount))
-    });
     Ok(Some(TradeDocument {
         id: id.to_string(),
         state,
         seller_id: lock.seller_id.to_string(),
         buyer_id: lock.buyer_id.to_string(),
+        amount: one_spelling(assets, &lock.asset, lock.amount),
         asset: lock.asset,
-        amount: in_scale.unwrap_or(lock.amount),
         maker: lock.maker.as_str().to_owned(),
         reason: row.reason,
         terms: None,
         links: Links::of(id),
     }))
+}
+
+/// The amount in the asset's scale. A client may write 0.5 for 0.50000000; a document has one spelling
+/// from the beginning.
+pub(crate) fn one_spelling(assets: &Assets, asset: &str, amount: String) -> String {
+    let in_scale = assets.by_code(asset).map(|terms| &terms.asset).and_then(|asset| {
+        let amount = asset.parse(&amount).ok()?;
+        Some(asset.format(amount))
+    });
+    in_scale.unwrap_or(amount)
 }

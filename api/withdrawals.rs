@@ -15,9 +15,10 @@ use crate::answers::{QueryRefused, WithdrawalUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::job::id_in_path;
-use crate::paging::{Page, asset_in_query, user_in_query, word_in_query};
+use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
+use crate::trades::one_spelling;
 use crate::user::minor;
 use crate::withdrawal_asks::unknown;
 
@@ -322,9 +323,7 @@ async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Resu
 
 impl Row {
     fn document(self, assets: &Assets) -> Result<WithdrawalDocument, sqlx::Error> {
-        let known = assets.by_id(AssetId::new(self.asset));
-        let asset =
-            &known.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", self.asset).into()))?.asset;
+        let asset = asset_of(assets, self.asset)?;
         let decimal = |text: &str| minor(text).map(|minor| asset.format_signed(minor));
         let times = self.approvals_at.into_iter().zip(self.valid_until).zip(self.valid);
         let approvals = self.approvers.into_iter().zip(times).map(|(approver, ((at, valid_until), valid))| Approval {
@@ -385,18 +384,13 @@ async fn asked(pool: &PgPool, id: WithdrawalId, assets: &Assets) -> Result<Optio
         None | Some("settled") => "requesting".to_owned(),
         Some(status) => status.to_owned(),
     };
-    // A client may write 0.5 for 0.50000000; the document has one spelling from the beginning.
-    let in_scale = assets.by_code(&request.asset).map(|terms| &terms.asset).and_then(|asset| {
-        let amount = asset.parse(&request.amount).ok()?;
-        Some(asset.format(amount))
-    });
     Ok(Some(WithdrawalDocument {
         id: id.to_string(),
         state,
         user_id: request.user_id.to_string(),
         requested_by: row.submitted_by.to_string(),
+        amount: one_spelling(assets, &request.asset, request.amount),
         asset: request.asset,
-        amount: in_scale.unwrap_or(request.amount),
         address: request.address,
         memo: request.memo,
         reason: row.reason,
