@@ -8,6 +8,7 @@ mod callbacks;
 mod crowds;
 mod described;
 mod edge;
+mod hostile;
 mod input;
 mod keys;
 mod matrix;
