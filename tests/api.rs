@@ -10,6 +10,7 @@ mod described;
 mod edge;
 mod exports;
 mod histories;
+mod hostile;
 mod input;
 mod keys;
 mod matrix;

@@ -15,7 +15,7 @@ use crate::harness::{Db, Site};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sends bytes, and reads until the site closes the connection.
-async fn sent(site: &Site, bytes: &[u8], ends: bool) -> String {
+pub(super) async fn sent(site: &Site, bytes: &[u8], ends: bool) -> String {
     let mut stream = TcpStream::connect(&site.address).await.unwrap();
     // A site that has read enough closes while the rest is still being sent.
     let written = stream.write_all(bytes).await;
@@ -31,7 +31,7 @@ async fn sent(site: &Site, bytes: &[u8], ends: bool) -> String {
 
 /// What an answer says: its status and the code of its problem document, which carries the id of
 /// its request; `bare` without a document, and `closed` without an answer.
-fn told(answer: &str) -> String {
+pub(super) fn told(answer: &str) -> String {
     if answer.is_empty() {
         return "closed".to_owned();
     }
