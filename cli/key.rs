@@ -226,6 +226,9 @@ async fn name_person(db: &mut PgConnection, principal: i64, user: i64) -> Result
         Err(sqlx::Error::Database(error)) if error.constraint() == Some("principal_user_fk") => {
             Err(Failure::Failed(anyhow!("no user {user} is registered")))
         }
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("principal_user") => {
+            Err(Failure::Failed(anyhow!("user {user} is another principal already: one person, one principal")))
+        }
         Err(error) => Err(error.into()),
     }
 }

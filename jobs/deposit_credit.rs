@@ -140,7 +140,8 @@ impl Kind for DepositCredit {
                 want.existing.insert(Desk::receivable(user, asset));
             }
             Stage::Refunded if known.is_some_and(|deposit| deposit.credited.is_some()) => {
-                // It may freeze the person, and who freezes a person locks all of their wallets.
+                // It may freeze the person, and who freezes a person locks them and all of their wallets.
+                want.flagged.insert(user);
                 want.existing.extend(desk.assets.iter().map(|terms| Desk::wallet(user, terms.asset.id)));
                 want.accounts.insert(Desk::wallet(user, asset));
                 want.accounts.insert(desk.house(asset, Purpose::World));

@@ -143,8 +143,11 @@ impl Desk {
     }
 
     /// Whether a person who is not there is about to be: the verdict is to wait for them then.
+    ///
+    /// Whoever is waited for was asked for before: so nobody can wait for themselves, in a circle
+    /// or for ever.
     pub fn await_user(&self, user: UserId, job: &Job) -> Option<Verdict> {
-        (self.users.get(&user).is_none() && self.awaited.contains(&user.0))
+        (user.0 < job.id.0 && self.users.get(&user).is_none() && self.awaited.contains(&user.0))
             .then(|| job.later("the person's registration has not settled yet"))
     }
 

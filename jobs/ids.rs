@@ -83,6 +83,14 @@ id!(
 );
 
 impl PrincipalId {
+    /// The first one that is not Holdfast's own or a provider's.
+    pub const FIRST_CLIENT: Self = Self(100);
+
+    /// Whether it is Holdfast itself or a provider: what they ask is keyed by a fact.
+    pub const fn is_internal(self) -> bool {
+        self.0 < Self::FIRST_CLIENT.0
+    }
+
     /// Holdfast itself, which causes follow-up jobs.
     pub const HOLDFAST: Self = Self(1);
     /// The payment provider, which causes deposit-credit through signed callbacks.

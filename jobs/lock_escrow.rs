@@ -7,10 +7,10 @@ use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeState;
 use crate::reason::Reason;
-use crate::referral;
 use crate::terms::{AssetTerms, Assets};
 use crate::trade::{MakerSide, Trade};
 use crate::want::Want;
+use crate::{receivable, referral};
 
 /// Opens a trade: sets aside exactly the traded amount in the seller's wallet. The id of the
 /// trade and of its hold is the id of this job.
@@ -68,6 +68,7 @@ impl Kind for LockEscrow {
         if let Some(terms) = desk.assets.by_code(&self.asset) {
             // A seller without a wallet has nothing to lock, so none is made for them.
             want.existing.insert(Desk::wallet(self.seller_id, terms.asset.id));
+            want.existing.insert(Desk::receivable(self.seller_id, terms.asset.id));
         }
     }
 
@@ -92,6 +93,9 @@ impl Decide for LockEscrow {
         };
         if seller.frozen {
             return Reason::UserFrozen.into();
+        }
+        if receivable::owes(desk, self.seller_id, terms.asset.id) {
+            return Reason::Owes.into();
         }
         let referrals = match self.maker {
             MakerSide::Seller => referral::fixed_at_lock(desk, seller, buyer),

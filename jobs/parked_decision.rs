@@ -40,6 +40,8 @@ pub enum Decision {
 /// A parked job, and what this batch decided about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedJob {
+    /// The principal that asked.
+    pub submitted_by: PrincipalId,
     /// The kind's stored name.
     pub kind: String,
     /// The fence where it stood.
@@ -117,15 +119,25 @@ impl Kind for ParkedDecision {
         Scope::Operate
     }
 
-    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+    fn accounts(&self, _: &Desk, job: &Job, want: &mut Want) {
+        want.principals.insert(job.submitted_by);
+    }
 }
 
 impl Decide for ParkedDecision {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
+        if !desk.operates(job.submitted_by) {
+            return Reason::NotAnOperator.into();
+        }
         let parked = desk.operating.parked.get(&self.job_id).filter(|parked| parked.fate.is_none());
         let Some(parked) = parked.cloned() else {
             return Reason::NotParked.into();
         };
+        // What Holdfast or a provider caused is keyed by a fact, which nothing states a second time:
+        // ended without its effects, a hold would stay open or a payment uncredited for ever.
+        if self.decision == Decision::Cancel && parked.submitted_by.is_internal() {
+            return Reason::NotCancellable.into();
+        }
         // A kind that this binary does not know may move money for all it knows.
         let needs_two = kind_info(&parked.kind).is_none_or(|kind| kind.moves_money);
         let now = desk.now;

@@ -168,13 +168,19 @@ impl Kind for Pause {
         Scope::Operate
     }
 
-    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+    fn accounts(&self, _: &Desk, job: &Job, want: &mut Want) {
+        want.principals.insert(job.submitted_by);
+    }
 }
 
 impl Decide for Pause {
     fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
         if self.check(&desk.assets).is_err() {
             return Reason::PayloadInvalid.into();
+        }
+        // A verification that failed pauses in Holdfast's own name.
+        if job.submitted_by != PrincipalId::HOLDFAST && !desk.operates(job.submitted_by) {
+            return Reason::NotAnOperator.into();
         }
         let key = self.key();
         let pauses = &mut desk.operating.pauses;

@@ -55,6 +55,10 @@ pub enum Reason {
     ContentChanged,
     /// This principal has approved it already.
     AlreadyApproved,
+    /// The person owes the exchange something of this asset.
+    Owes,
+    /// The parked job is keyed by a fact that nothing states again.
+    NotCancellable,
     /// The payload was valid when it was recorded and is not any more.
     PayloadInvalid,
     /// No job of this id is parked.
@@ -63,7 +67,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::InsufficientFunds,
         Self::HoldClosed,
         Self::UserUnknown,
@@ -91,6 +95,8 @@ impl Reason {
         Self::OwnAccount,
         Self::ContentChanged,
         Self::AlreadyApproved,
+        Self::Owes,
+        Self::NotCancellable,
         Self::PayloadInvalid,
         Self::NotParked,
     ];
@@ -125,6 +131,8 @@ impl Reason {
             Self::OwnAccount => "own_account",
             Self::ContentChanged => "content_changed",
             Self::AlreadyApproved => "already_approved",
+            Self::Owes => "owes",
+            Self::NotCancellable => "not_cancellable",
             Self::PayloadInvalid => "payload_invalid",
             Self::NotParked => "not_parked",
         }
@@ -160,6 +168,10 @@ impl Reason {
             Self::OwnAccount => "Nobody decides on an account of their own",
             Self::ContentChanged => "What was approved is not what the withdrawal says",
             Self::AlreadyApproved => "This principal has approved this withdrawal already",
+            Self::Owes => "The user owes the exchange something of this asset; credits repay it first",
+            Self::NotCancellable => {
+                "The job was caused by a settled job, a deadline or a payment, and nothing would cause it again: retry it"
+            }
             Self::PayloadInvalid => "The request is not valid",
             Self::NotParked => "The job is not parked: it is queued, or it has ended",
         }
@@ -188,7 +200,9 @@ impl Reason {
             | Self::OwnAccount
             | Self::ContentChanged
             | Self::AlreadyApproved
-            | Self::NotParked => true,
+            | Self::NotParked
+            | Self::Owes
+            | Self::NotCancellable => true,
             Self::UserUnknown
             | Self::ReferrerUnknown
             | Self::SelfTrade
@@ -198,6 +212,14 @@ impl Reason {
             | Self::WithdrawalUnknown
             | Self::PayloadInvalid => false,
         }
+    }
+
+    /// Whether the refusal is about who asks, and so would stand whatever else happens.
+    pub const fn is_about_party(self) -> bool {
+        matches!(
+            self,
+            Self::NotTheBuyer | Self::NotTheSeller | Self::NotHoldfast | Self::NotTheBeneficiary | Self::NotAnOperator
+        )
     }
 
     /// The reason with this code.

@@ -6,6 +6,12 @@ use crate::desk::Desk;
 use crate::ids::UserId;
 use crate::kind::Verdict;
 
+/// Whether the person owes anything of an asset. The account must have been asked for.
+pub(crate) fn owes(desk: &Desk, user: UserId, asset: AssetId) -> bool {
+    let debt = desk.book.account_id(&Desk::receivable(user, asset));
+    debt.and_then(|debt| desk.book.account(debt)).is_some_and(|account| account.balance.posted < 0)
+}
+
 /// Pays what the person owes out of what they just received, as far as it goes. Nobody who owes
 /// nothing has the account, so for them this does nothing.
 ///

@@ -7,6 +7,7 @@ use crate::desk::Desk;
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
+use crate::receivable;
 use crate::registry::AnyJob;
 use crate::terms::Assets;
 use crate::trade::{Actor, Trade, judge};
@@ -59,6 +60,7 @@ impl Kind for Refund {
     fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
         if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| trade.closed_at.is_none()) {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
+            want.existing.insert(Desk::receivable(trade.seller, trade.asset));
         }
     }
 
@@ -83,6 +85,10 @@ impl Decide for Refund {
                 return Verdict::contradiction(format!("the hold has {held} where the trade has {}", trade.amount));
             }
             Err(error) => return error.into(),
+        }
+        // What they owe was not to be had while it was held.
+        if let Err(verdict) = receivable::repay(desk, job.id, trade.seller, trade.asset, trade.amount) {
+            return verdict;
         }
         let now = desk.now;
         let updated = desk.trades.update(&self.trade_id, |trade| {

@@ -8,6 +8,7 @@ use crate::ids::{UserId, WithdrawalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::machines::withdrawal::{WithdrawalMove, next};
 use crate::reason::Reason;
+use crate::receivable;
 use crate::terms::Assets;
 use crate::want::Want;
 use crate::withdrawal::{Approval, Content, Withdrawal, approve, find};
@@ -88,6 +89,9 @@ impl Kind for WithdrawalDecision {
     fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want) {
         if let Some(withdrawal) = desk.withdrawals.get(&self.withdrawal_id) {
             want.existing.insert(Desk::wallet(withdrawal.user, withdrawal.asset));
+            want.existing.insert(Desk::receivable(withdrawal.user, withdrawal.asset));
+            // Who approved and may not operate any more does not count.
+            want.principals.extend(withdrawal.approvals.iter().map(|approval| approval.approver));
             want.users.insert(withdrawal.user);
         }
         if self.scope() == Scope::Operate {
@@ -150,8 +154,8 @@ impl WithdrawalDecision {
 
     fn approve(&self, desk: &mut Desk, job: &Job, withdrawal: &Withdrawal) -> Verdict {
         let expired = withdrawal.approved.is_some_and(|(_, until)| until <= desk.now);
-        let valid: Vec<Approval> =
-            withdrawal.approvals.iter().copied().filter(|approval| approval.valid_until > desk.now).collect();
+        let counts = |approval: &Approval| approval.valid_until > desk.now && desk.operates(approval.approver);
+        let valid: Vec<Approval> = withdrawal.approvals.iter().copied().filter(counts).collect();
         let needed = usize::from(withdrawal.approvals_needed);
         let last = valid.len().saturating_add(1) >= needed;
         let Some(state) = next(withdrawal.state, WithdrawalMove::Approve { last, expired }) else {
@@ -162,6 +166,9 @@ impl WithdrawalDecision {
         }
         if desk.users.get(&withdrawal.user).is_none_or(|user| user.frozen) {
             return withdrawal.refusal(Reason::UserFrozen).into();
+        }
+        if receivable::owes(desk, withdrawal.user, withdrawal.asset) {
+            return withdrawal.refusal(Reason::Owes).into();
         }
         let Some(asset) = desk.assets.by_id(withdrawal.asset).map(|terms| terms.asset.code.clone()) else {
             return Verdict::contradiction(format!("asset {:?} is not registered", withdrawal.asset));
@@ -202,6 +209,10 @@ impl WithdrawalDecision {
         let Some(state) = next(withdrawal.state, event) else {
             return withdrawal.refusal(Reason::WrongState).into();
         };
+        let Some(day) = desk.days.get(&withdrawal.day_key()).copied() else {
+            // The request was committed after the days were looked for and before the withdrawals were.
+            return job.later("the withdrawal's day was not loaded");
+        };
         let whole = withdrawal.amount.checked_add(withdrawal.fee);
         match desk.book.close_hold(job.id, withdrawal.hold) {
             Ok(held) if Some(held) == whole => {}
@@ -210,8 +221,12 @@ impl WithdrawalDecision {
             }
             Err(error) => return error.into(),
         }
-        let day = desk.days.get(&withdrawal.day_key()).copied();
-        let Some(used) = day.and_then(|day| day.used.checked_sub(withdrawal.amount)) else {
+        // What they owe was not to be had while it was held.
+        let back = whole.unwrap_or(withdrawal.amount);
+        if let Err(verdict) = receivable::repay(desk, job.id, withdrawal.user, withdrawal.asset, back) {
+            return verdict;
+        }
+        let Some(used) = day.used.checked_sub(withdrawal.amount) else {
             return Verdict::contradiction("the day's limit has less used than this withdrawal");
         };
         let now = desk.now;

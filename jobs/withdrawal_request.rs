@@ -8,6 +8,7 @@ use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
 use crate::pause::RAILS;
 use crate::reason::Reason;
+use crate::receivable;
 use crate::terms::{AssetTerms, Assets};
 use crate::want::Want;
 use crate::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};
@@ -95,6 +96,7 @@ impl Kind for WithdrawalRequest {
     fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
         if let Some(terms) = desk.assets.by_code(&self.asset) {
             want.existing.insert(Desk::wallet(self.user_id, terms.asset.id));
+            want.existing.insert(Desk::receivable(self.user_id, terms.asset.id));
         }
     }
 
@@ -125,6 +127,9 @@ impl Decide for WithdrawalRequest {
         };
         if user.frozen {
             return Reason::UserFrozen.into();
+        }
+        if receivable::owes(desk, self.user_id, terms.asset.id) {
+            return Reason::Owes.into();
         }
         let day_key = self.day(terms, job);
         let Some(day) = desk.days.get(&day_key).copied() else {

@@ -3,6 +3,8 @@
 -- A principal may be one of the exchange's people: then they never approve what they would receive.
 alter table principal add column user_id bigint;
 alter table principal add constraint principal_user_fk foreign key (user_id) references app_user (id);
+-- One person, one principal: with two, they could approve what they asked for.
+create unique index principal_user on principal (user_id) where user_id is not null;
 comment on column principal.user_id is 'The person that this principal is, if it is one of the exchange''s people';
 
 alter table app_user add column kyc smallint not null default 0;
@@ -18,6 +20,7 @@ create table user_flag (
     kyc smallint not null,
     reason text not null,
     set_at timestamptz not null,
+    place bigint generated always as identity,
     constraint user_flag_pk primary key (job_id),
     constraint user_flag_tier_known check (tier in ('standard', 'golden')),
     constraint user_flag_kyc_range check (kyc between 0 and 3),
@@ -33,6 +36,7 @@ comment on column user_flag.tier is 'Their referral tier from then on';
 comment on column user_flag.kyc is 'How well they were known from then on';
 comment on column user_flag.reason is 'Why; no personal data';
 comment on column user_flag.set_at is 'When';
+comment on column user_flag.place is 'Their order: taken under the locks of the person, so the highest is how it stands';
 create trigger user_flag_append_only before update or delete or truncate on user_flag
     for each statement execute function refuse_change('user_flag is append-only');
 

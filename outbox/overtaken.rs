@@ -3,7 +3,8 @@ use sqlx::PgConnection;
 
 /// Which of these jobs have overtaken another: something about the same subject was received
 /// earlier, is still queued, and is not part of `batch`. Each job is given with its subject. What
-/// was scheduled for later, a timer, has not been overtaken: its time has not come.
+/// was scheduled for later, a timer, has not been overtaken: its time has not come. What a pause has
+/// put off has.
 ///
 /// Asked under the lock of the subject, so that what is queued now cannot have been settled
 /// behind the asker's back.
@@ -20,7 +21,7 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         where exists (select from outbox o
             where o.subject = a.subject and o.job_id < a.job_id and o.job_id <> all ($3)
-                and (o.attempt > 0 or o.run_at <= (select clock())))
+                and (o.attempt > 0 or o.run_at <= (select clock()) or o.last_error is not null))
         "#,
         &ids,
         &subjects,

@@ -17,6 +17,8 @@ pub struct Moment {
     pub paused: Vec<String>,
     /// The oldest schema number whose binary may still settle.
     pub oldest_binary: i32,
+    /// Whether any job is put off by a pause, be it over or not.
+    pub put_off: bool,
 }
 
 impl Moment {
@@ -54,6 +56,7 @@ pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
         Moment,
         r#"
         select clock() as "now!", (select oldest_binary from schema) as "oldest_binary!",
+            exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
         "#
     )

@@ -9,6 +9,7 @@ mod decisions;
 mod load;
 mod numeric;
 mod pauses;
+mod reading;
 mod settle;
 mod settler;
 mod store;

@@ -1,4 +1,5 @@
 use jobs::{AnyJob, Desk, Job, Lane, PauseScope};
+use outbox::Moment;
 use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
 
@@ -7,6 +8,8 @@ use sqlx::PgConnection;
 pub(crate) struct Pauses {
     /// Scope and name, as they are stored.
     names: Vec<(PauseScope, String)>,
+    /// Whether any job is put off: a pause may be over and what it put off not back yet.
+    put_off: bool,
     /// Jobs that stand behind one of an earlier batch that was put off, with its pause.
     behind: FxHashMap<i64, String>,
     /// Subjects of which this batch has put a job off: what was received later waits as well.
@@ -16,23 +19,23 @@ pub(crate) struct Pauses {
 impl Pauses {
     /// Reads them as [`outbox::moment`] gives them. A paused lane puts nobody off: it is not
     /// claimed from.
-    pub(crate) fn read(paused: &[String]) -> Self {
-        let names = paused.iter().filter_map(|pause| {
+    pub(crate) fn read(moment: &Moment) -> Self {
+        let names = moment.paused.iter().filter_map(|pause| {
             let (scope, name) = pause.split_once(' ')?;
             let scope = PauseScope::parse(scope).filter(|scope| *scope != PauseScope::Lane)?;
             Some((scope, name.to_owned()))
         });
-        Self { names: names.collect(), ..Self::default() }
+        Self { names: names.collect(), put_off: moment.put_off, ..Self::default() }
     }
 
     /// Looks for what stands behind a job that was put off earlier. To be called under the locks
-    /// of the batch; where nothing is paused it asks nothing.
+    /// of the batch; where nothing is paused or put off it asks nothing.
     pub(crate) async fn look_ahead(
         &mut self,
         db: &mut PgConnection,
         jobs: &[(Job, AnyJob)],
     ) -> Result<(), sqlx::Error> {
-        if self.names.is_empty() {
+        if self.names.is_empty() && !self.put_off {
             return Ok(());
         }
         let subjects: Vec<(i64, i64)> =
@@ -43,14 +46,12 @@ impl Pauses {
     }
 
     /// The pause that puts this job off, if one does, as scope and name.
-    pub(crate) fn on(&mut self, job: &Job, kind: &AnyJob, desk: &Desk) -> Option<String> {
-        if self.names.is_empty() || kind.info().lane == Lane::Operate {
+    pub(crate) fn on(&self, job: &Job, kind: &AnyJob, desk: &Desk) -> Option<String> {
+        if kind.info().lane == Lane::Operate {
             return None;
         }
-        // What opens a trade is about itself, though it does not say so.
-        let subject = kind.subject().unwrap_or(job.id.0);
-        let waits = self.subjects.get(&subject).or_else(|| self.behind.get(&job.id.0)).cloned();
-        let pause = waits.or_else(|| {
+        let waits = self.subjects.get(&subject_of(job, kind)).or_else(|| self.behind.get(&job.id.0)).cloned();
+        waits.or_else(|| {
             let paused = self.names.iter().find(|(scope, name)| match scope {
                 PauseScope::Lane => false,
                 PauseScope::Kind => kind.info().name == name,
@@ -61,8 +62,16 @@ impl Pauses {
                 PauseScope::Rail => kind.rail(desk) == Some(name.as_str()),
             });
             paused.map(|(scope, name)| format!("{} {name}", scope.as_str()))
-        })?;
-        self.subjects.insert(subject, pause.clone());
-        Some(pause)
+        })
     }
+
+    /// The job was put off: whatever is about the same thing and was received later waits as well.
+    pub(crate) fn note(&mut self, job: &Job, kind: &AnyJob, pause: String) {
+        self.subjects.insert(subject_of(job, kind), pause);
+    }
+}
+
+/// What opens a trade is about itself, though it does not say so.
+fn subject_of(job: &Job, kind: &AnyJob) -> i64 {
+    kind.subject().unwrap_or(job.id.0)
 }

@@ -1,23 +1,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use jobs::{AnyJob, BadPayload, Desk, Job, Parking, PrincipalId, Verdict};
-use ledger::JobId;
+use jobs::{AnyJob, Desk, Job, Rejection, Verdict};
 use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use rustc_hash::FxHashMap;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::committed::{Stored, Unread};
+use crate::committed::Stored;
 use crate::decisions::Decisions;
 use crate::load::load;
 use crate::pauses::Pauses;
+use crate::reading::read;
 use crate::settler::Settler;
 use crate::store::store;
-
-/// When to look again at a job whose kind this worker does not know.
-const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many lost races in a row are believed to be races.
 const RACES_MAX: u8 = 5;
@@ -252,10 +249,10 @@ impl Settler {
     async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
         let moment = outbox::moment(&mut *db).await?;
         moment.within_window()?;
-        let mut pauses = Pauses::read(&moment.paused);
+        let mut pauses = Pauses::read(&moment);
         let mut decisions = Decisions::default();
         let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
-        let (jobs, unread) = read(claimed, &mut decisions);
+        let (jobs, unread) = read(claimed, self.lane, &mut decisions);
         let desk = self.load_desk(&mut *db, moment.now, &jobs).await?;
         pauses.look_ahead(&mut *db, &jobs).await?;
         let desk = decide(desk, &jobs, pauses, &mut decisions)?;
@@ -310,40 +307,6 @@ impl Settler {
     }
 }
 
-/// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked. The
-/// second answer has the stored kinds of those that could not be read.
-fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>, Unread) {
-    let mut jobs = Vec::with_capacity(claimed.len());
-    let mut unread = Vec::new();
-    for row in claimed {
-        let job = Job {
-            id: JobId(row.job_id),
-            submitted_by: PrincipalId(row.submitted_by),
-            received_at: row.received_at,
-            attempt: row.attempt,
-            trace_parent: row.trace_parent,
-        };
-        match AnyJob::read(&row.kind, &row.payload) {
-            Ok(kind) => {
-                jobs.push((job, kind));
-                continue;
-            }
-            // A newer release may have asked for it, and its workers will do it.
-            Err(BadPayload::UnknownKind(name)) if name != outbox::NO_SUCH_JOB => {
-                let why = "this worker does not know the kind";
-                decisions.note(&job, None, Verdict::Later { after: UNKNOWN_KIND_PAUSE, why });
-            }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                let parking = Parking { reason: "unreadable", detail: format!("{error}{cause}") };
-                decisions.note(&job, None, Verdict::Park(parking));
-            }
-        }
-        unread.push((row.job_id, row.kind));
-    }
-    (jobs, unread)
-}
-
 /// Decides every job in the order of receipt, and timers after everything else: an old one, such as
 /// an undo set, must not expire what a later job of the same batch did in time. Whatever does not
 /// settle leaves the desk as it was.
@@ -365,10 +328,7 @@ fn decide(
             decisions.note(job, subject, Verdict::Later { after, why });
             continue;
         }
-        if let Some(pause) = pauses.on(job, kind, &desk) {
-            decisions.put_off(job, pause);
-            continue;
-        }
+        let pause = pauses.on(job, kind, &desk);
         let mark = desk.mark();
         let decided = catch_unwind(AssertUnwindSafe(|| kind.decide(&mut desk, job)));
         let verdict = decided.map_err(|panic| {
@@ -379,6 +339,12 @@ fn decide(
                 detail: format!("deciding it panicked: {}", panic_message(panic.as_ref())),
             })
         })?;
+        if let Some(pause) = pause.filter(|_| !is_a_strangers(&verdict)) {
+            desk.undo(mark);
+            decisions.put_off(job, pause.clone());
+            pauses.note(job, kind, pause);
+            continue;
+        }
         if !matches!(verdict, Verdict::Settled(_)) {
             desk.undo(mark);
         }
@@ -388,6 +354,12 @@ fn decide(
         decisions.note(job, subject, verdict);
     }
     Ok(desk)
+}
+
+/// Whether somebody asked who may never do this: no pause puts them off, or else nobody could do
+/// anything about what strangers name.
+fn is_a_strangers(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Rejected(Rejection { reason, .. }) if reason.is_about_party())
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

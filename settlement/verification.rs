@@ -10,6 +10,8 @@ use crate::verify::{ASSETS_BALANCE, Verification, verify};
 
 /// How long a verification may take before another worker begins it anew.
 const LEASE: Duration = Duration::from_mins(10);
+/// How often the lease is renewed meanwhile.
+const RENEW: Duration = Duration::from_mins(2);
 /// When a verification that could not look is tried again.
 const AGAIN: Duration = Duration::from_mins(1);
 /// A verification that was begun this often and never ended is parked.
@@ -25,7 +27,7 @@ pub async fn ask_for_verification(pool: &PgPool, every: Duration, asked: Option<
     let mut db = pool.acquire().await?;
     let length_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
     let slot = outbox::clock(&mut db).await?.timestamp().div_euclid(length_s);
-    if asked == Some(slot) {
+    if asked == Some(slot) || is_asked(&mut db).await? {
         return Ok(slot);
     }
     let (submitter, payload) = (PrincipalId::HOLDFAST.0, "{}");
@@ -43,6 +45,13 @@ pub async fn ask_for_verification(pool: &PgPool, every: Duration, asked: Option<
     };
     outbox::enqueue(&mut db, &[ask]).await?;
     Ok(slot)
+}
+
+/// Whether a verification is queued already, or under way: one at a time is enough.
+async fn is_asked(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from outbox where lane = $1) as "asked!""#, Verify::LANE.as_str())
+        .fetch_one(db)
+        .await
 }
 
 /// Leases the verification that is due first, if there is one.
@@ -81,17 +90,47 @@ pub async fn settle_verification(pool: &PgPool, leased: Leased) -> Result<Option
         return Ok(None);
     }
     let began = Instant::now();
-    let found = verify(pool).await?;
+    let found = tokio::select! {
+        found = verify(pool) => found?,
+        error = keep_leased(pool, leased) => return Err(error),
+    };
     let took_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
     let mut tx = pool.begin().await?;
     let held = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
-    if held.first().is_none_or(|claimed| claimed.attempt != leased.attempt) {
+    let Some(claimed) = held.first().filter(|claimed| claimed.attempt == leased.attempt) else {
         tx.rollback().await?;
+        return Ok(None);
+    };
+    if claimed.kind != Verify::NAME {
+        let detail = format!("a {} was queued in the lane {}", claimed.kind, Verify::LANE.as_str());
+        let parked = Parked { job_id: leased.job_id, attempt: leased.attempt, reason: "wrong_lane", detail };
+        tracing::error!(job_id = leased.job_id, kind = claimed.kind, reason = parked.reason, "job parked");
+        outbox::park(&mut tx, &[parked]).await?;
+        tx.commit().await?;
         return Ok(None);
     }
     record(&mut tx, leased, &found, took_ms).await?;
     tx.commit().await?;
     Ok(Some(found))
+}
+
+/// Renews the lease for as long as the checks run, so that nobody begins them anew meanwhile. Returns
+/// only if it cannot.
+async fn keep_leased(pool: &PgPool, leased: Leased) -> sqlx::Error {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        let renewed = sqlx::query!(
+            "update outbox set run_at = (select clock()) + $3::bigint * interval '1 second' where job_id = $1 and attempt = $2",
+            leased.job_id,
+            leased.attempt,
+            i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX),
+        )
+        .execute(pool)
+        .await;
+        if let Err(error) = renewed {
+            return error;
+        }
+    }
 }
 
 async fn record(db: &mut PgConnection, leased: Leased, found: &Verification, took_ms: i64) -> Result<(), sqlx::Error> {

@@ -46,6 +46,8 @@ async fn a_principal_may_be_named_as_one_of_the_people() {
     }
     let other = create(ben).await;
     assert!(other.code == 1 && other.stderr.contains("somebody else already"), "{other:?}");
+    let twice = holdfast(&format!("key create --name other --scope operate --user {ann}"), &[(OWNER, &url)]).await;
+    assert!(twice.code == 1 && twice.stderr.contains("one person, one principal"), "{twice:?}");
     let named = sqlx::query_scalar!("select user_id from principal where name = 'desk'");
     assert_eq!(named.fetch_one(&db.owner).await.unwrap(), Some(ann));
 }

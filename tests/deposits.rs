@@ -292,10 +292,10 @@ async fn what_a_clawback_lacks_is_owed_and_repaid_first() {
         7   receivable_repay   1 btc            v5     -0.05000000 ->     0.20000000 held 0.20000000
         7                      1 owes btc       v2      0.05000000 ->    -0.15000000 held 0.00000000
         8   close hold 4       1 btc            v6     -0.20000000 ->     0.20000000 held 0.00000000
+        8   receivable_repay   1 btc            v7     -0.15000000 ->     0.05000000 held 0.00000000
+        8                      1 owes btc       v3      0.15000000 ->     0.00000000 held 0.00000000
         9   deposit            world btc        v5     -0.25000000 ->    -0.30000000 held 0.00000000
-        9                      1 btc            v7      0.25000000 ->     0.45000000 held 0.00000000
-        9   receivable_repay   1 btc            v8     -0.15000000 ->     0.30000000 held 0.00000000
-        9                      1 owes btc       v3      0.15000000 ->     0.00000000 held 0.00000000
+        9                      1 btc            v8      0.25000000 ->     0.30000000 held 0.00000000
     "#]]
     .assert_eq(&db.ledger_text().await);
     db.verified().await;

@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod limits;
 mod parked;
 mod pauses;
 mod processes;

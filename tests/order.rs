@@ -216,3 +216,17 @@ async fn a_release_in_the_batch_of_its_lock_repays_too() {
     assert_eq!(db.owed(debtor, "btc").await, "0.00000000");
     db.verified().await;
 }
+
+/// Nobody waits for themselves, nor two for each other: who is waited for was asked for before.
+#[tokio::test]
+async fn nobody_was_brought_by_themselves_or_by_who_comes_later() {
+    let db = Db::new().await;
+    let next = db.ask(register(None)).await + 1;
+    let jobs = db.ask_all(&[register(Some(next)), register(Some(next + 2)), register(Some(next + 1))]).await;
+    assert_eq!(jobs[0], next);
+    db.drain().await;
+    let outcomes = [db.outcome(jobs[0]).await, db.outcome(jobs[1]).await, db.outcome(jobs[2]).await];
+    let refused = "rejected referrer_unknown";
+    assert_eq!(outcomes, [refused, refused, refused]);
+    db.verified().await;
+}

@@ -2,7 +2,10 @@
 
 use jobs::{AnyJob, Tier, UserFlag, UserId};
 
-use crate::harness::{Db, SUBMITTER, approve, call_off, lock, refusal, register, reject, withdraw};
+use providers::nowpayments::PaymentStatus;
+use simulators::nowpayments::Payment;
+
+use crate::harness::{Db, SUBMITTER, approve, call_off, lock, payment, refund, refusal, register, reject, withdraw};
 
 async fn state(db: &Db, withdrawal: i64) -> String {
     let row = sqlx::query_scalar!("select state from withdrawal where id = $1", withdrawal);
@@ -251,5 +254,59 @@ async fn a_decision_waits_for_its_request() {
     db.drain().await;
     assert_eq!(db.outcome(decision).await, "rejected withdrawal_never_opened");
     assert_eq!(db.done(call_off(db.ask(register(None)).await, user)).await, "rejected withdrawal_unknown");
+    db.verified().await;
+}
+
+/// What was held while its deposit was taken back repays the debt when it comes free, and until the
+/// debt is paid nothing leaves.
+#[tokio::test]
+async fn what_comes_free_repays_a_debt_first() {
+    let db = Db::new().await;
+    let [user, other] = db.people().await;
+    let paid = payment(user, "btc", "0.5");
+    db.callback(&paid).await;
+    db.drain().await;
+    db.know(user, 3).await;
+    let withdrawal = db.ask(withdraw(user, "btc", "0.3")).await;
+    let trade = db.ask(lock(user, other, "btc", "0.1")).await;
+    db.drain().await;
+    db.callback(&Payment { status: PaymentStatus::Refunded, ..paid }).await;
+    db.drain().await;
+    assert_eq!(db.wallet(user, "btc").await, "0.40002000 held 0.40002000");
+    // An operator lets them go on; what they owe still stands.
+    let operator = db.another_operator().await;
+    let thaw =
+        UserFlag { user_id: UserId(user), frozen: Some(false), tier: None, kyc: None, reason: "a test".to_owned() };
+    assert_eq!(db.done_by(operator, &AnyJob::UserFlag(thaw)).await, "settled");
+    let hash = db.content_hash(withdrawal).await;
+    assert_eq!(db.done_by(operator, &approve(withdrawal, &hash)).await, "rejected owes");
+    assert_eq!(db.done(lock(user, other, "btc", "0.01")).await, "rejected owes");
+    assert_eq!(db.done(call_off(withdrawal, user)).await, "settled");
+    assert_eq!(db.done(refund(trade, other)).await, "settled");
+    assert_eq!(db.wallet(user, "btc").await, "0.00000000");
+    let owed = sqlx::query_scalar!(
+        r#"
+        select (select posted from entry where account_id = a.id order by version desc limit 1)::text as "owed!"
+        from account a where owner = $1 and purpose = 'receivable'
+        "#,
+        user,
+    );
+    assert_eq!(owed.fetch_one(&db.owner).await.unwrap(), "0");
+    db.verified().await;
+}
+
+/// An approver who may not operate any more does not count when the second one comes.
+#[tokio::test]
+async fn an_approval_counts_as_long_as_its_approver_operates() {
+    let db = Db::new().await;
+    let (_, withdrawal, [one, two]) = requested(&db, "0.5").await;
+    let hash = db.content_hash(withdrawal).await;
+    assert_eq!(db.done_by(one, &approve(withdrawal, &hash)).await, "settled");
+    db.sql(&format!("update api_key set revoked_at = clock() where principal_id = {one}")).await;
+    assert_eq!(db.done_by(two, &approve(withdrawal, &hash)).await, "settled");
+    assert_eq!(state(&db, withdrawal).await, "awaiting_approval");
+    let three = db.another_operator().await;
+    assert_eq!(db.done_by(three, &approve(withdrawal, &hash)).await, "settled");
+    assert_eq!(state(&db, withdrawal).await, "approved");
     db.verified().await;
 }

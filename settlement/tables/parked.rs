@@ -26,7 +26,7 @@ pub(crate) async fn load(
     // The bounds let Postgres leave out partitions that cannot hold any of the ids.
     let rows = sqlx::query!(
         r#"
-        select p.job_id, p.attempt, p.parked_at, j.kind, d.decision_job as "decision_job?",
+        select p.job_id, p.attempt, p.parked_at, j.kind, j.submitted_by, d.decision_job as "decision_job?",
             d.principal_id as "principal_id?", d.at as "at?"
         from parked p
         join job j on j.id = p.job_id and j.id between $2 and $3
@@ -50,7 +50,14 @@ pub(crate) async fn load(
             }
             (None, _, _) | (_, None, _) | (_, _, None) => None,
         };
-        let parked = ParkedJob { kind: row.kind, attempt: row.attempt, parked_at: row.parked_at, first, fate: None };
+        let parked = ParkedJob {
+            submitted_by: PrincipalId(row.submitted_by),
+            kind: row.kind,
+            attempt: row.attempt,
+            parked_at: row.parked_at,
+            first,
+            fate: None,
+        };
         desk.operating.parked.load(JobRef(row.job_id), parked);
     }
     Ok(())

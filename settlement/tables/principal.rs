@@ -16,7 +16,7 @@ pub(crate) async fn load(
         r#"
         select p.id, p.user_id, exists (
                 select from api_key k
-                where k.principal_id = p.id and 'operate' = any (k.scopes) and k.revoked_at is null
+                where k.principal_id = p.id and k.scopes && array['operate', 'admin'] and k.revoked_at is null
                     and (k.expires_at is null or k.expires_at > clock())
             ) as "operates!"
         from principal p where p.id = any ($1)

@@ -241,6 +241,8 @@ async fn transfers_fit_their_kind(db: &mut PgConnection) -> Result<Check, Error>
             ('release', 'trade_settle'),
             ('release', 'trade_fee'),
             ('release', 'receivable_repay'),
+            ('refund', 'receivable_repay'),
+            ('withdrawal-decision', 'receivable_repay'),
             ('referral-commission', 'commission'),
             ('referral-commission', 'receivable_repay')
         ) as fits (kind, code) on fits.kind = j.kind and fits.code = t.code

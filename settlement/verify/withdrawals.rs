@@ -172,13 +172,16 @@ async fn people_agree_with_flags(db: &mut PgConnection) -> Result<Check, Error> 
         r#"
         select format('%s: %s', f.who, f.what) as "row!", count(*) over () as "total!"
         from (
-            select u.id as who, format('tier %s, kyc %s, %s: no operator set that', u.tier, u.kyc,
+            select u.id as who, format('tier %s, kyc %s, %s: the newest flag says otherwise', u.tier, u.kyc,
                     case when u.frozen then 'frozen' else 'not frozen' end) as what
             from app_user u
-            where ((u.tier, u.kyc) <> ('standard', 0) or exists (select from user_flag g where g.user_id = u.id))
-                    and not exists (select from user_flag g where g.user_id = u.id and g.tier = u.tier and g.kyc = u.kyc)
-                or u.frozen and not exists (select from user_flag g where g.user_id = u.id and g.frozen)
-                    and not exists (select from deposit d where d.user_id = u.id and d.state = 'loss')
+            left join (
+                select distinct on (user_id) user_id, tier, kyc, frozen from user_flag order by user_id, place desc
+            ) g on g.user_id = u.id
+            where u.tier <> coalesce(g.tier, 'standard') or u.kyc <> coalesce(g.kyc, 0)
+                or (u.frozen <> coalesce(g.frozen, false)
+                    -- A loss freezes by itself.
+                    and not (u.frozen and exists (select from deposit d where d.user_id = u.id and d.state = 'loss')))
             union all
             select coalesce(g.user_id::text, j.payload ->> 'user_id')::bigint, format('flag %s by %s', coalesce(g.job_id, j.id),
                     coalesce(g.principal_id, j.submitted_by))

@@ -54,6 +54,14 @@ pub(super) const WITHDRAWALS: &[Corruption] = &[
         &["people-agree-with-flags"],
     ),
     corruption(
+        "somebody is better known again than the newest flag says",
+        "
+        insert into user_flag (job_id, user_id, principal_id, frozen, tier, kyc, reason, set_at)
+        select 900002, user_id, principal_id, frozen, tier, 1, reason, now() from user_flag where user_id = {ann}
+        ",
+        &["people-agree-with-flags"],
+    ),
+    corruption(
         "somebody is frozen and nobody froze them",
         "update app_user set frozen = true where id = {dan}",
         &["people-agree-with-flags"],
