@@ -23,16 +23,24 @@ const UNREADABLE: [&str; 2] = ["body_incomplete", "json_malformed"];
 const NO_KEY: [&str; 2] = ["idempotency_key_malformed", "idempotency_key_missing"];
 /// The codes of a payload that breaks a rule by itself: what [`jobs::Invalid`] carries, and what
 /// cannot be stored or was asked for otherwise before.
-const INVALID: [&str; 11] = [
+const INVALID: [&str; 19] = [
     "amount_malformed",
     "amount_negative",
     "amount_out_of_range",
     "amount_too_fine",
+    "amount_too_small",
     "amount_zero",
     "asset_unknown",
+    "field_missing",
+    "field_unexpected",
     "idempotency_conflict",
+    "kyc_range",
+    "nothing_set",
+    "pause_unknown",
     "payload_invalid",
+    "reason_length",
     "self_trade",
+    "text_form",
     "text_not_storable",
     "user_unknown",
 ];
@@ -169,7 +177,37 @@ impl IntoResponses for QueryRefused {
     fn responses() -> Answers {
         Answers::from([
             refusal(400, "The query cannot be read", &["query_invalid"]),
-            refusal(422, "There is no such asset, or no such place in this list", &["asset_unknown", "cursor_invalid"]),
+            refusal(
+                422,
+                "There is nothing such as the filter names, or no such place in this list",
+                &["asset_unknown", "cursor_invalid", "filter_invalid"],
+            ),
+        ])
+    }
+}
+
+/// What an export answers to a query that it does not take.
+#[derive(Debug)]
+pub(crate) enum ExportRefused {}
+
+impl IntoResponses for ExportRefused {
+    fn responses() -> Answers {
+        Answers::from([
+            refusal(400, "The query cannot be read", &["query_invalid"]),
+            refusal(422, "There is nothing such as the query names", &["asset_unknown", "filter_invalid"]),
+        ])
+    }
+}
+
+/// What the list of jobs answers to a query that it does not take.
+#[derive(Debug)]
+pub(crate) enum JobsQueryRefused {}
+
+impl IntoResponses for JobsQueryRefused {
+    fn responses() -> Answers {
+        Answers::from([
+            refusal(400, "The query cannot be read", &["query_invalid"]),
+            refusal(422, "There is no such kind, or no such place in this list", &["cursor_invalid", "kind_unknown"]),
         ])
     }
 }
@@ -231,4 +269,5 @@ unknown! {
     JobUnknown: "job_unknown", "No such job";
     TradeUnknown: "trade_unknown", "No such trade";
     UserUnknown: "user_unknown", "No such user is registered";
+    WithdrawalUnknown: "withdrawal_unknown", "No such withdrawal";
 }

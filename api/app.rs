@@ -14,6 +14,7 @@ use crate::asset_registry::AssetRegistry;
 use crate::auth::KnownKeys;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
+use crate::export::Exports;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
 use crate::nudges::Nudges;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) outcomes: Outcomes,
     pub(crate) nudges: Nudges,
     pub(crate) rates: Rates,
+    pub(crate) exports: Exports,
     pub(crate) readiness: Readiness,
     pub(crate) ipn_secrets: Vec<Secret>,
     pub(crate) webhooks_refused: Refused,
@@ -106,6 +108,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     for lane in Lane::ALL {
         tellers.spawn(nudges.clone().send(lane, pool.clone(), nudging.clone()));
     }
+    let exports = Exports::new(&pool, limits.exports_max);
     let api = Api(Arc::new(Shared {
         pool,
         keys: KnownKeys::default(),
@@ -114,6 +117,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         outcomes,
         nudges,
         rates: Rates::new(limits.rate, limits.visitor_rate),
+        exports,
         readiness: Readiness::default(),
         ipn_secrets,
         webhooks_refused: Refused::default(),

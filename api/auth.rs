@@ -29,6 +29,7 @@ struct Key {
     principal: PrincipalId,
     may_submit: bool,
     may_read: bool,
+    may_operate: bool,
 }
 
 /// A caller whose key may submit: the principal, never anything that the payload says.
@@ -38,6 +39,10 @@ pub(crate) struct Submitter(pub(crate) PrincipalId);
 /// A caller whose key may read. Holdfast serves one exchange, so it may read everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader;
+
+/// A caller whose key may operate: the person or service that is answerable for what they ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operator(pub(crate) PrincipalId);
 
 /// Anybody, who asks for what needs no key, at the rate that their address has.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,15 @@ impl FromRequestParts<Api> for Reader {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
         let key = key_of(api, parts).await?;
         if key.may_read { Ok(Self) } else { Err(TurnedAway::lacks("read")) }
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = TurnedAway;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
+        let key = key_of(api, parts).await?;
+        if key.may_operate { Ok(Self(key.principal)) } else { Err(TurnedAway::lacks("operate")) }
     }
 }
 
@@ -196,7 +210,12 @@ impl Key {
     /// `admin` implies every scope, `operate` implies `read`.
     fn new(principal: PrincipalId, scopes: &[String]) -> Self {
         let has = |any: &[&str]| scopes.iter().any(|scope| any.contains(&scope.as_str()));
-        Self { principal, may_submit: has(&["submit", "admin"]), may_read: has(&["read", "operate", "admin"]) }
+        Self {
+            principal,
+            may_submit: has(&["submit", "admin"]),
+            may_read: has(&["read", "operate", "admin"]),
+            may_operate: has(&["operate", "admin"]),
+        }
     }
 }
 
@@ -249,11 +268,11 @@ mod tests {
     fn scopes_imply_one_another() {
         let may = |scope: &str| {
             let key = Key::new(PrincipalId(100), &[scope.to_owned()]);
-            (key.may_submit, key.may_read)
+            (key.may_submit, key.may_read, key.may_operate)
         };
-        assert_eq!(may("submit"), (true, false));
-        assert_eq!(may("read"), (false, true));
-        assert_eq!(may("operate"), (false, true));
-        assert_eq!(may("admin"), (true, true));
+        assert_eq!(may("submit"), (true, false, false));
+        assert_eq!(may("read"), (false, true, false));
+        assert_eq!(may("operate"), (false, true, true));
+        assert_eq!(may("admin"), (true, true, true));
     }
 }

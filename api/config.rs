@@ -43,6 +43,10 @@ pub struct Limits {
     pub head_within: Duration,
     /// How long a request's body may take to arrive. 10 s.
     pub body_within: Duration,
+    /// How long a client may take none of what it is sent; then its connection is closed. 30 s.
+    pub write_within: Duration,
+    /// Exports that may be under way. They have two connections of their own between them. 8.
+    pub exports_max: usize,
     /// How long a stopping server waits for the requests that are in flight. 20 s.
     pub grace: Duration,
 }
@@ -57,6 +61,8 @@ impl Default for Limits {
             visitor_rate: Rate::new(100, 1_000),
             head_within: Duration::from_secs(30),
             body_within: Duration::from_secs(10),
+            write_within: Duration::from_secs(30),
+            exports_max: 8,
             grace: Duration::from_secs(20),
         }
     }

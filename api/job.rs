@@ -1,8 +1,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Kind, LockEscrow, UserRegister};
-use serde::Serialize;
+use jobs::{AnyJob, Kind, LockEscrow, UserFlag, UserRegister, WithdrawalDecision, WithdrawalRequest};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use crate::answers::JobUnknown;
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::outcomes::Outcome;
+use crate::parked::ParkedDocument;
 use crate::problem::Problem;
 use crate::texts::{CodeText, Id, PathText};
 
@@ -44,13 +45,17 @@ pub(crate) struct JobDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     last_error: Option<String>,
+    /// What an operator should know of a parked job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ParkedDocument)]
+    parked: Option<ParkedDocument>,
     #[serde(flatten)]
     about: About,
     links: Links,
 }
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobState {
     Queued,
@@ -60,8 +65,9 @@ pub(crate) enum JobState {
     Parked,
 }
 
-/// The person or trade that a job is about; what it brings into being has its own id.
+/// The person, trade or withdrawal that a job is about; what it brings into being has its own id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the document")]
 pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     #[schema(value_type = Id)]
@@ -69,6 +75,9 @@ pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     #[schema(value_type = Id)]
     trade_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[schema(value_type = Id)]
+    withdrawal_id: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -82,11 +91,25 @@ struct Links {
     trade: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PathText)]
+    withdrawal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PathText)]
     balances: Option<String>,
 }
 
 impl JobState {
-    fn of_status(status: &str) -> Option<Self> {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Settled => "settled",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Parked => "parked",
+        }
+    }
+
+    pub(crate) fn of_status(status: &str) -> Option<Self> {
         match status {
             "settled" => Some(Self::Settled),
             "rejected" => Some(Self::Rejected),
@@ -97,12 +120,17 @@ impl JobState {
 }
 
 impl About {
-    /// What a job of this id and kind is about, where its payload names the trade `trade_id`.
-    fn of(id: i64, kind: &str, trade_id: Option<i64>) -> Self {
+    /// What a job of this id and kind is about, where its payload names `named`: the trade, the
+    /// withdrawal or else the person in it.
+    fn of(id: i64, kind: &str, named: Option<i64>) -> Self {
+        let about = Self::default();
         match kind {
-            UserRegister::NAME => Self { user_id: Some(id), trade_id: None },
-            LockEscrow::NAME => Self { user_id: None, trade_id: Some(id) },
-            _ => Self { user_id: None, trade_id },
+            UserRegister::NAME => Self { user_id: Some(id), ..about },
+            UserFlag::NAME => Self { user_id: named, ..about },
+            LockEscrow::NAME => Self { trade_id: Some(id), ..about },
+            WithdrawalRequest::NAME => Self { withdrawal_id: Some(id), ..about },
+            WithdrawalDecision::NAME => Self { withdrawal_id: named, ..about },
+            _ => Self { trade_id: named, ..about },
         }
     }
 }
@@ -122,8 +150,9 @@ impl JobDocument {
             finished_at: None,
             run_at: Some(received_at),
             last_error: None,
-            about: About::of(id, kind, trade_of(job)),
-            links: links(id, About::of(id, kind, trade_of(job))),
+            parked: None,
+            about: About::of(id, kind, named_by(job)),
+            links: links(id, About::of(id, kind, named_by(job))),
         }
     }
 
@@ -138,6 +167,7 @@ impl JobDocument {
             finished_at: Some(outcome.finished_at),
             run_at: None,
             last_error: None,
+            parked: None,
             ..self
         }
     }
@@ -163,15 +193,34 @@ pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
         AnyJob::Refund(refund) => Some(refund.trade_id.0),
         AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
         AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
-        AnyJob::WithdrawalRequest(_) | AnyJob::WithdrawalDecision(_) | AnyJob::UserFlag(_) => None,
-        AnyJob::UserRegister(_) | AnyJob::DepositCredit(_) | AnyJob::LockEscrow(_) => None,
+        AnyJob::UserRegister(_)
+        | AnyJob::WithdrawalRequest(_)
+        | AnyJob::WithdrawalDecision(_)
+        | AnyJob::UserFlag(_)
+        | AnyJob::DepositCredit(_)
+        | AnyJob::LockEscrow(_)
+        | AnyJob::Pause(_)
+        | AnyJob::ParkedDecision(_)
+        | AnyJob::Verify(_) => None,
     }
+}
+
+/// The same, or the withdrawal or the person where those are what it is about.
+fn named_by(job: &AnyJob) -> Option<i64> {
+    if let AnyJob::WithdrawalDecision(decision) = job {
+        return Some(decision.withdrawal_id.0);
+    }
+    if let AnyJob::UserFlag(flag) = job {
+        return Some(flag.user_id.0);
+    }
+    trade_of(job)
 }
 
 fn links(id: i64, about: About) -> Links {
     Links {
         job: format!("/v1/jobs/{id}"),
         trade: about.trade_id.map(|trade| format!("/v1/trades/{trade}")),
+        withdrawal: about.withdrawal_id.map(|withdrawal| format!("/v1/withdrawals/{withdrawal}")),
         balances: about.user_id.map(|user| format!("/v1/users/{user}/balances")),
     }
 }
@@ -209,14 +258,76 @@ pub(crate) async fn get_job(
     found.map(Json).ok_or_else(unknown)
 }
 
+/// A job and wherever it is, as it is stored.
+#[derive(Debug)]
+pub(crate) struct JobRow {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) named: Option<String>,
+    pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) attempt: Option<i32>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) parked_reason: Option<String>,
+    pub(crate) parked_attempt: Option<i32>,
+    pub(crate) parked_detail: Option<String>,
+    pub(crate) parked_at: Option<DateTime<Utc>>,
+    pub(crate) waits_for_second: bool,
+    pub(crate) status: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) result: Option<Value>,
+    pub(crate) attempts: Option<i32>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<JobRow> for JobDocument {
+    fn from(row: JobRow) -> Self {
+        let id = row.id;
+        let ended = row.status.as_deref().and_then(JobState::of_status);
+        let state = match (ended, &row.parked_reason) {
+            (Some(state), _) => state,
+            (None, Some(_)) => JobState::Parked,
+            (None, None) => JobState::Queued,
+        };
+        let parked = match (&row.parked_reason, row.parked_detail, row.parked_at) {
+            (Some(reason), Some(detail), Some(at)) => {
+                Some(ParkedDocument::new(&row.kind, reason, detail, at, row.waits_for_second))
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => None,
+        };
+        let named = row.named.and_then(|text| text.parse().ok());
+        let about = About::of(id, &row.kind, named);
+        Self {
+            id: id.to_string(),
+            kind: row.kind,
+            state,
+            reason: row.reason.or(row.parked_reason),
+            result: row.result,
+            attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
+            received_at: row.received_at,
+            finished_at: row.finished_at,
+            run_at: row.run_at,
+            last_error: row.last_error,
+            parked,
+            about,
+            links: links(id, about),
+        }
+    }
+}
+
 /// The document of a job, in one snapshot: it is in the outbox, parked or ended, and never two of
 /// these.
 pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, sqlx::Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        JobRow,
         r#"
-        select j.kind, j.received_at, j.payload ->> 'trade_id' as trade_id,
+        select j.id, j.kind, j.received_at,
+            coalesce(j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id', j.payload ->> 'user_id') as named,
             b.run_at as "run_at?", b.attempt as "attempt?", b.last_error as "last_error?",
-            p.reason as "parked_reason?", p.attempt as "parked_attempt?",
+            p.reason as "parked_reason?", p.attempt as "parked_attempt?", p.detail as "parked_detail?",
+            p.parked_at as "parked_at?",
+            exists (select from parked_decision d where d.job_id = p.job_id and d.parked_at = p.parked_at
+                and d.at > (select clock()) - interval '24 hours') as "waits_for_second!",
             x.status as "status?", x.reason as "reason?", x.result as "result?", x.attempts as "attempts?",
             x.finished_at as "finished_at?"
         from job j
@@ -229,28 +340,12 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| {
-        let ended = row.status.as_deref().and_then(JobState::of_status);
-        let state = match (ended, &row.parked_reason) {
-            (Some(state), _) => state,
-            (None, Some(_)) => JobState::Parked,
-            (None, None) => JobState::Queued,
-        };
-        let trade_id = row.trade_id.and_then(|text| text.parse().ok());
-        let about = About::of(id, &row.kind, trade_id);
-        JobDocument {
-            id: id.to_string(),
-            kind: row.kind,
-            state,
-            reason: row.reason.or(row.parked_reason),
-            result: row.result,
-            attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
-            received_at: row.received_at,
-            finished_at: row.finished_at,
-            run_at: row.run_at,
-            last_error: row.last_error,
-            about,
-            links: links(id, about),
-        }
-    }))
+    Ok(row.map(JobDocument::from))
+}
+
+/// Whether an id is that of a job of this kind, and so of whatever that job brings into being.
+pub(crate) async fn is_job_of(pool: &PgPool, id: i64, kind: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from job where id = $1 and kind = $2) as "known!""#, id, kind)
+        .fetch_one(pool)
+        .await
 }

@@ -77,7 +77,10 @@ pub(crate) fn preamble() -> OpenApi {
     document.tags = Some(vec![
         tag("users", "People of the exchange, by id only, and what they have"),
         tag("trades", "Trades: the seller's money is held until the seller releases it or the buyer gives up"),
+        tag("withdrawals", "Withdrawals: the money is held until it has left, or is refused or called off"),
+        tag("fees", "What the exchange itself has earned"),
         tag("jobs", "What was asked, and what came of it"),
+        tag("operating", "Pauses, parked jobs and the integrity checks, for operators"),
         tag("callbacks", "What payment providers tell"),
         tag("server", "What a server says of itself; needs no key"),
     ]);

@@ -6,24 +6,50 @@ use utoipa_axum::routes;
 
 use crate::app::Api;
 use crate::openapi::preamble;
-use crate::{batch, health, job, metrics, openapi, page, trade, trade_actions, transactions, user, webhook};
+use crate::{
+    batch, export, fees, health, history, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, person,
+    referrals, trade, trades, transactions, user, webhook, withdrawal_asks, withdrawals,
+};
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
 pub(crate) fn endpoints() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(preamble())
         .routes(routes!(user::post_user))
+        .routes(routes!(person::get_user))
         .routes(routes!(user::get_balances))
+        .routes(routes!(person::get_user_flags))
+        .routes(routes!(person::post_user_flag))
+        .routes(routes!(referrals::get_referrals))
+        .routes(routes!(referrals::get_commissions))
         .routes(routes!(transactions::get_transactions))
+        .routes(routes!(export::get_transactions_csv))
         .routes(routes!(trade::post_trade))
-        .routes(routes!(trade::get_trade))
-        .routes(routes!(trade_actions::post_mark_paid))
-        .routes(routes!(trade_actions::post_undo))
-        .routes(routes!(trade_actions::post_extend))
-        .routes(routes!(trade_actions::post_cancel))
-        .routes(routes!(trade_actions::post_release))
-        .routes(routes!(trade_actions::post_refund))
+        .routes(routes!(trades::get_trades))
+        .routes(routes!(trades::get_trade))
+        .routes(routes!(history::get_trade_history))
+        .routes(routes!(trade::post_mark_paid))
+        .routes(routes!(trade::post_undo))
+        .routes(routes!(trade::post_extend))
+        .routes(routes!(trade::post_cancel))
+        .routes(routes!(trade::post_release))
+        .routes(routes!(trade::post_refund))
+        .routes(routes!(withdrawal_asks::post_withdrawal))
+        .routes(routes!(withdrawals::get_withdrawals))
+        .routes(routes!(withdrawals::get_withdrawal))
+        .routes(routes!(history::get_withdrawal_history))
+        .routes(routes!(withdrawal_asks::post_withdrawal_approve))
+        .routes(routes!(withdrawal_asks::post_withdrawal_reject))
+        .routes(routes!(withdrawal_asks::post_withdrawal_cancel))
+        .routes(routes!(fees::get_fees))
         .routes(routes!(batch::post_batch))
         .routes(routes!(job::get_job))
+        .routes(routes!(jobs_list::get_jobs))
+        .routes(routes!(parked::post_retry))
+        .routes(routes!(parked::post_cancel))
+        .routes(routes!(pauses::post_pause))
+        .routes(routes!(pauses::get_pauses))
+        .routes(routes!(integrity::post_integrity))
+        .routes(routes!(integrity::get_integrity))
         .routes(routes!(webhook::post_nowpayments))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))

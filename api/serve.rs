@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::app::{Background, Error};
@@ -40,14 +41,14 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(background.limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let head_within = background.limits.head_within;
+    let within = Within { head: background.limits.head_within, write: background.limits.write_within };
     let mut shutdown = pin!(shutdown);
     let result = loop {
         tokio::select! {
             () = &mut shutdown => break Ok(()),
             () = background.ended() => break Err(Error::TaskEnded),
             (stream, peer, place) = accept(&listener, &room) => {
-                let connection = graceful.watch(connection(stream, peer, router.clone(), head_within));
+                let connection = graceful.watch(connection(stream, peer, router.clone(), within));
                 connections.spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection ended early");
@@ -101,19 +102,29 @@ fn is_of_the_client(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
+/// What a connection has time for.
+#[derive(Clone, Copy, Debug)]
+struct Within {
+    head: Duration,
+    write: Duration,
+}
+
 fn connection(
     stream: TcpStream,
     peer: Peer,
     router: Router,
-    head_within: Duration,
+    within: Within,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request
     });
+    // Whoever takes nothing of an answer must not keep what it is made of.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(within.write));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_within)
+        .header_read_timeout(within.head)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
 }

@@ -27,7 +27,8 @@ pub(crate) fn ask(
     assets: &Assets,
 ) -> Result<Ask, Problem> {
     let info = job.info();
-    if info.origin != Origin::Client {
+    // Whether the caller may operate was asked where the kind was chosen; a batch takes no such kind.
+    if info.origin == Origin::Internal {
         return Err(Problem::invalid("kind_internal", format!("{} is not for clients to ask for", info.name)));
     }
     let payload = job.payload().map_err(|error| Problem::internal(&error))?;

@@ -51,53 +51,56 @@ pub(crate) struct TransactionsDocument {
 /// One change of one account, and what the account had after it. Amounts are decimal text in the
 /// asset's scale; changes carry a minus sign where something went away.
 #[derive(Debug, Serialize, ToSchema)]
-struct Transaction {
+pub(crate) struct Transaction {
     #[schema(pattern = "^-?[0-9]+-[0-9]+$")]
-    id: String,
-    at: DateTime<Utc>,
+    pub(crate) id: String,
+    pub(crate) at: DateTime<Utc>,
     #[schema(value_type = AssetCode)]
-    asset: String,
+    pub(crate) asset: String,
     /// `wallet`, or `receivable` for what the person owes.
     #[schema(value_type = CodeText)]
-    account: String,
+    pub(crate) account: String,
     /// The code of a transfer, or `hold_opened` or `hold_closed`.
     #[schema(value_type = CodeText)]
-    what: String,
-    change: Amounts,
-    balance: Amounts,
+    pub(crate) what: String,
+    pub(crate) change: Amounts,
+    pub(crate) balance: Amounts,
     #[schema(value_type = Id)]
-    job_id: String,
-    job_kind: String,
+    pub(crate) job_id: String,
+    pub(crate) job_kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Id)]
-    trade_id: Option<String>,
+    pub(crate) trade_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Id)]
+    pub(crate) withdrawal_id: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Amounts {
+pub(crate) struct Amounts {
     #[schema(value_type = SignedAmountText)]
-    posted: String,
+    pub(crate) posted: String,
     #[schema(value_type = SignedAmountText)]
-    held: String,
+    pub(crate) held: String,
     #[schema(value_type = SignedAmountText)]
-    available: String,
+    pub(crate) available: String,
 }
 
 /// An account and the version before which a page begins.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    account_id: i64,
-    before: i64,
+pub(crate) struct Place {
+    pub(crate) account_id: i64,
+    pub(crate) before: i64,
 }
 
 /// A row as it is stored.
 #[derive(Debug)]
-struct Row {
-    account_id: i64,
-    version: i64,
+pub(crate) struct Row {
+    pub(crate) account_id: i64,
+    pub(crate) version: i64,
     asset: i16,
     purpose: String,
-    job_id: i64,
+    pub(crate) job_id: i64,
     hold_id: Option<i64>,
     code: Option<String>,
     d_posted: String,
@@ -105,8 +108,10 @@ struct Row {
     posted: String,
     held: String,
     kind: String,
-    trade_id: Option<String>,
-    finished_at: DateTime<Utc>,
+    /// The trade or the withdrawal that it was for.
+    subject: Option<String>,
+    of_withdrawal: bool,
+    pub(crate) finished_at: DateTime<Utc>,
 }
 
 /// What happened to a person's money
@@ -189,7 +194,7 @@ async fn accounts(pool: &PgPool, id: UserId, asset: Option<AssetId>) -> Result<V
 
 /// Of every account as many entries as a page could take, the newest first. One more than that
 /// tells whether there is another page.
-async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<Vec<Row>, sqlx::Error> {
+pub(crate) async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<Vec<Row>, sqlx::Error> {
     let accounts: Vec<i64> = places.iter().map(|place| place.account_id).collect();
     let before: Vec<i64> = places.iter().map(|place| place.before).collect();
     sqlx::query_as!(
@@ -197,7 +202,10 @@ async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<Vec<Row>, s
         r#"
         select e.account_id, e.version, a.asset, a.purpose, e.job_id, e.hold_id, t.code as "code?",
             e.d_posted::text as "d_posted!", e.d_held::text as "d_held!", e.posted::text as "posted!",
-            e.held::text as "held!", j.kind, coalesce(h.subject::text, j.payload ->> 'trade_id') as trade_id,
+            e.held::text as "held!", j.kind,
+            coalesce(h.subject::text, j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id') as subject,
+            exists (select from withdrawal w where w.id = coalesce(h.subject, (j.payload ->> 'withdrawal_id')::bigint))
+                as "of_withdrawal!",
             x.finished_at
         from unnest($1::bigint[], $2::bigint[]) as place (account_id, before)
         cross join lateral (
@@ -247,7 +255,7 @@ fn merge(rows: Vec<Row>, places: &[Place], limit: usize) -> (Vec<Row>, Option<Cu
     (page, cursor)
 }
 
-fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error> {
+pub(crate) fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error> {
     let terms = assets.by_id(AssetId::new(row.asset));
     let asset = &terms.ok_or_else(|| sqlx::Error::Decode(format!("asset {} is not known", row.asset).into()))?.asset;
     let amounts = |posted: &str, held: &str| -> Result<Amounts, sqlx::Error> {
@@ -264,6 +272,7 @@ fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error> {
         (None, Some(code)) => code,
         (None, None) => return Err(sqlx::Error::Decode("an entry without its transfer".into())),
     };
+    let (withdrawal_id, trade_id) = if row.of_withdrawal { (row.subject, None) } else { (None, row.subject) };
     Ok(Transaction {
         id: format!("{}-{}", row.account_id, row.version),
         at: row.finished_at,
@@ -274,7 +283,8 @@ fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error> {
         balance: amounts(&row.posted, &row.held)?,
         job_id: row.job_id.to_string(),
         job_kind: row.kind,
-        trade_id: row.trade_id,
+        trade_id,
+        withdrawal_id,
     })
 }
 
@@ -302,7 +312,8 @@ mod tests {
             posted: zero(),
             held: zero(),
             kind: "release".to_owned(),
-            trade_id: None,
+            subject: None,
+            of_withdrawal: false,
             finished_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(at_s),
         }
     }

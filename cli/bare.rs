@@ -82,6 +82,8 @@ async fn serve(private: &Private, listener: TcpListener, stop: &Stop, traces: bo
         name: worker::name(),
         poll: worker::POLL,
         grace: std::time::Duration::from_secs(20),
+        // Asked for by hand: in a trial the numbers of the first jobs are told beforehand.
+        verify_every: None,
         metrics: None,
         traces,
     };
@@ -186,7 +188,7 @@ async fn development_key(owner: &PgPool, file: &Path) -> Result<String, Failure>
         }
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires: None };
+    let asked = Create { name: PRINCIPAL.to_owned(), scopes: Scope::ALL.to_vec(), expires: None, user: None };
     let made = key::create(owner, &asked).await?;
     Ok(kept_secret(file, || made.secret)?)
 }

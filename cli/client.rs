@@ -84,6 +84,15 @@ impl Client {
         if answer.status == 200 { Ok(answer.body) } else { Err(answer.unexpected(path)) }
     }
 
+    /// Reads something, whatever the answer is.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub(crate) async fn look(&self, path: &str) -> Result<Answer> {
+        let answer = answer(self.authorized(self.http.get(self.url(path)))).await;
+        answer.with_context(|| format!("GET {path}"))
+    }
+
     /// Delivers a callback of the payment provider.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The configuration: what the environment says. It is read here and nowhere else.
 
+mod operating;
+
 use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,6 +9,8 @@ use api::{Limits, Rate};
 use providers::nowpayments::Secret;
 
 use crate::failure::Failure;
+
+pub(crate) use operating::{operator, verify_every};
 
 const DATABASE_URL: &str = "DATABASE_URL";
 const DATABASE_URL_API: &str = "DATABASE_URL_API";
@@ -35,17 +39,23 @@ pub(crate) const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Add
 #[derive(Clone, Debug)]
 pub(crate) struct ForChild {
     /// Variables with their values.
-    pub(crate) set: [(&'static str, String); 3],
+    pub(crate) set: [(&'static str, String); 4],
     /// Variables that are taken away first.
     pub(crate) unset: Vec<&'static str>,
 }
 
 /// The configuration of a `web` and of a `worker` that a demonstration starts.
 pub(crate) fn for_child(api_url: &str, worker_url: &str, ipn_secret: &str) -> ForChild {
-    let set = [(DATABASE_URL_API, api_url), (DATABASE_URL_WORKER, worker_url), (IPN_SECRET, ipn_secret)];
+    let set = [
+        (DATABASE_URL_API, api_url),
+        (DATABASE_URL_WORKER, worker_url),
+        (IPN_SECRET, ipn_secret),
+        // It verifies by itself when it is done.
+        (operating::VERIFY_EVERY, "0"),
+    ];
     ForChild {
         set: set.map(|(name, value)| (name, value.to_owned())),
-        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN]).collect(),
+        unset: PRODUCTION.into_iter().chain([LISTEN, PORT, METRICS_LISTEN, operating::KEY]).collect(),
     }
 }
 
@@ -77,12 +87,22 @@ pub(crate) mod help {
   NOWPAYMENTS_IPN_SECRET  the lane ledger verifies callbacks again before it credits them
                           (required there unless --without-webhooks)
   NOWPAYMENTS_IPN_SECRET_PREVIOUS  accepted as well, while the secret is being rotated
+  HOLDFAST_VERIFY_EVERY   how often the integrity checks run, such as 15m or 1h (default);
+                          0 for never
   HOLDFAST_LOG            what is logged: error, warn, info (default), debug, or a filter
                           such as info,settlement=debug
   HOLDFAST_LOG_FORMAT     text (default) or json
   HOLDFAST_METRICS_LISTEN  as --metrics, such as 127.0.0.1:9464; off unless set
   OTEL_EXPORTER_OTLP_ENDPOINT  sends traces to this collector, by http/protobuf, such as
                           http://127.0.0.1:4318; the other OTEL_* variables are heeded too";
+    pub(crate) const OPERATOR: &str = "Environment:
+  HOLDFAST_KEY  your own key, with the scope operate (required): what you do is recorded under
+                your name, and some of it takes two people
+                `holdfast key create --name ann --scope operate` makes one
+  HOLDFAST_URL  where the API is; default http://127.0.0.1:8080";
+    pub(crate) const TOP: &str = "Environment:
+  DATABASE_URL  the database, as any login that may read it (required), such as
+                postgres://holdfast_api:secret@db.example/holdfast";
 }
 
 /// A variable; `None` where it is not set.
@@ -127,6 +147,20 @@ pub(crate) fn owner_database() -> Result<String, Failure> {
         Failure::configuration(format!(
             "{DATABASE_URL} is not set, so there is no database to work on; set it to the address of the tables' \
              owner, such as postgres://holdfast_owner:secret@db.example/holdfast\n  \
+             to try Holdfast without a database, run `holdfast` or `holdfast demo`"
+        ))
+    })
+}
+
+/// The database as any login that may read it.
+///
+/// # Errors
+/// It is not set.
+pub(crate) fn readable_database() -> Result<String, Failure> {
+    read_address(DATABASE_URL)?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "{DATABASE_URL} is not set, so there is no database to look at; set it to the address of any login that may \
+             read it, such as postgres://holdfast_api:secret@db.example/holdfast\n  \
              to try Holdfast without a database, run `holdfast` or `holdfast demo`"
         ))
     })

@@ -99,6 +99,18 @@ pub(crate) async fn open_as_owner(url: &str, name: &str) -> Result<PgPool, Failu
     Ok(PgPoolOptions::new().max_connections(2).acquire_timeout(ATTEMPT).connect_lazy_with(options))
 }
 
+/// Opens a pool for looking only. A look that takes long is given up.
+///
+/// # Errors
+/// The command cannot begin.
+pub(crate) async fn open_to_read(url: &str, name: &str) -> Result<PgPool, Failure> {
+    let options = url.parse::<PgConnectOptions>().context("DATABASE_URL is not a postgres URL");
+    let settings = [("timezone", "UTC"), ("statement_timeout", "5s"), ("default_transaction_read_only", "on")];
+    let options = options.map_err(Failure::cannot_start)?.application_name(name).options(settings);
+    answers(&options).await.map_err(|error| Failure::cannot_start(unanswered(&options, error)))?;
+    Ok(PgPoolOptions::new().max_connections(1).acquire_timeout(ATTEMPT).connect_lazy_with(options))
+}
+
 /// The versions that a database's schema has to do with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schema {

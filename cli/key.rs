@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::config;
 use crate::database::{open_as_owner, require_schema};
@@ -59,6 +59,10 @@ pub(crate) struct Create {
     /// When it expires, from now, such as 365d or 12h; without it the key is good until it is revoked
     #[arg(long, value_name = "TIME")]
     pub(crate) expires: Option<Hours>,
+    /// The id of the person that this principal is, if it is one of the exchange's people: then it
+    /// never decides on what is that person's
+    #[arg(long, value_name = "USER_ID")]
+    pub(crate) user: Option<i64>,
 }
 
 /// Which key is to be replaced.
@@ -188,6 +192,9 @@ pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failur
     if principal < FIRST_PRINCIPAL {
         return Err(Failure::Failed(anyhow!("{} is Holdfast's own name; choose another", asked.name)));
     }
+    if let Some(user) = asked.user {
+        name_person(&mut tx, principal, user).await?;
+    }
     let key = sqlx::query!(
         "
         insert into api_key (principal_id, secret_hash, scopes, expires_at)
@@ -202,6 +209,25 @@ pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failur
     .await?;
     tx.commit().await?;
     Ok(Made { id: key.id, principal, secret, expires_at: key.expires_at })
+}
+
+/// Notes which person a principal is. That never changes to another one.
+async fn name_person(db: &mut PgConnection, principal: i64, user: i64) -> Result<(), Failure> {
+    let noted = sqlx::query!(
+        "update principal set user_id = $2 where id = $1 and coalesce(user_id, $2) = $2",
+        principal,
+        user,
+    )
+    .execute(db)
+    .await;
+    match noted {
+        Ok(noted) if noted.rows_affected() == 1 => Ok(()),
+        Ok(_) => Err(Failure::Failed(anyhow!("this principal is somebody else already; choose another name"))),
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("principal_user_fk") => {
+            Err(Failure::Failed(anyhow!("no user {user} is registered")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a key in the place of another, and returns it with the end of the other's time.

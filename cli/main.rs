@@ -9,10 +9,14 @@ mod failure;
 mod key;
 mod logging;
 mod migrate;
+mod operator;
+mod parked;
+mod pause;
 mod private;
 mod say;
 mod stop;
 mod telemetry;
+mod top;
 mod verify;
 mod web;
 mod worker;
@@ -68,6 +72,22 @@ enum Command {
     /// Create, revoke and list the keys of the API
     #[command(subcommand)]
     Key(key::Command),
+    /// Pause a lane, a kind, an asset or a rail; what is asked for is put off, never refused
+    ///
+    /// Every worker notices within a second. Nothing is lost: what is put off is done when it is
+    /// resumed. For example: holdfast pause asset btc --reason "the chain has stopped"
+    Pause(pause::Arguments),
+    /// Let go on what was paused
+    ///
+    /// For example: holdfast resume asset btc --reason "the chain is back"
+    Resume(pause::Arguments),
+    /// List, show, retry and cancel the jobs that need a person
+    #[command(subcommand)]
+    Parked(parked::Command),
+    /// Show what is queued, parked, paused and working, live; q quits
+    ///
+    /// Only reads; any login that may read the database will do.
+    Top(top::Arguments),
     /// Show what it does, in a minute: a private Postgres, deposits, trades, races, a killed worker
     ///
     /// Starts the API and two workers as processes of their own, asks for everything over HTTP, and
@@ -88,7 +108,16 @@ impl Arguments {
             None => Some("holdfast"),
             Some(Command::Web(_)) => Some("holdfast-web"),
             Some(Command::Worker(_)) => Some("holdfast-worker"),
-            Some(Command::Migrate | Command::Key(_) | Command::Demo(_) | Command::Verify(_)) => None,
+            Some(
+                Command::Migrate
+                | Command::Key(_)
+                | Command::Pause(_)
+                | Command::Resume(_)
+                | Command::Parked(_)
+                | Command::Top(_)
+                | Command::Demo(_)
+                | Command::Verify(_),
+            ) => None,
         }
     }
 }
@@ -120,6 +149,10 @@ async fn obey(arguments: Arguments, traces: bool) -> Result<(), Failure> {
         Some(Command::Worker(arguments)) => worker::run(arguments, traces).await,
         Some(Command::Migrate) => migrate::run().await,
         Some(Command::Key(command)) => key::run(command).await,
+        Some(Command::Pause(arguments)) => pause::run(arguments, true).await,
+        Some(Command::Resume(arguments)) => pause::run(arguments, false).await,
+        Some(Command::Parked(command)) => parked::run(command).await,
+        Some(Command::Top(arguments)) => top::run(arguments).await,
         Some(Command::Verify(arguments)) => verify::run(arguments).await,
     }
 }

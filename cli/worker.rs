@@ -27,6 +27,12 @@ pub(crate) struct Arguments {
     /// Seconds that the batch in hand may take after the order to stop; then it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=600))]
     grace: u16,
+    /// How often the integrity checks run, such as 90s, 15m or 1h; 0 for never; default 1h
+    ///
+    /// However many workers are told so, one of them runs each. The result is recorded, shown at
+    /// GET /v1/integrity, and logged as an error if anything contradicts anything.
+    #[arg(long, value_name = "TIME")]
+    verify_every: Option<String>,
     /// Address to answer `GET /metrics` on, for Prometheus; nowhere unless given
     ///
     /// It asks for no key, so choose an address that only the monitoring reaches, such as
@@ -74,6 +80,7 @@ pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failur
     if lane != Lane::Ledger {
         return Err(Failure::cannot_start(workers::Error::EmptyLane(lane)));
     }
+    let verify_every = config::verify_every(arguments.verify_every)?;
     let ipn_secrets = config::ipn_secrets(arguments.without_webhooks)?;
     let metrics = config::metrics_listen(arguments.metrics)?;
     let stop = Stop::listen(arguments.leashed)?;
@@ -85,7 +92,7 @@ pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failur
     }
     let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };
     let grace = Duration::from_secs(arguments.grace.into());
-    let options = Options { url, lane, settings, name, poll: POLL, grace, metrics, traces };
+    let options = Options { url, lane, settings, name, poll: POLL, grace, verify_every, metrics, traces };
     Box::pin(workers::run(options, stop.future())).await.map_err(failure)
 }
 

@@ -149,6 +149,14 @@ impl Kind for DepositCredit {
             Stage::Refunded | Stage::Waiting | Stage::Coming { .. } | Stage::Expired | Stage::Failed => {}
         }
     }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        let Some(Ok(fact)) = desk.inbox.get(&self.inbox_id) else {
+            return Vec::new();
+        };
+        let known = desk.deposits.get(&fact.payment).and_then(|deposit| deposit.asset);
+        known.into_iter().chain(fact.asset(&desk.assets)).collect()
+    }
 }
 
 impl Decide for DepositCredit {

@@ -6,6 +6,7 @@ use crate::cause::Cause;
 use crate::deposit_credit::{Deposit, Fact, Unread};
 use crate::ids::{InboxId, PaymentKey, PrincipalId, TradeId, UserId, WithdrawalId};
 use crate::kind::{Job, Verdict};
+use crate::operating::{Operating, OperatingMark};
 use crate::people::{Flagged, Principal, User};
 use crate::referral::{Commission, Referral};
 use crate::rows::Rows;
@@ -33,6 +34,8 @@ pub struct Desk {
     pub trades: Rows<TradeId, Trade>,
     /// Deposits.
     pub deposits: Rows<PaymentKey, Deposit>,
+    /// What operators' jobs decide on.
+    pub operating: Operating,
     /// Withdrawals.
     pub withdrawals: Rows<WithdrawalId, Withdrawal>,
     /// Approvals that this batch gives.
@@ -68,6 +71,7 @@ pub struct DeskMark {
     users: usize,
     trades: usize,
     deposits: usize,
+    operating: OperatingMark,
     referrals: usize,
     commissions: usize,
     causes: usize,
@@ -89,6 +93,7 @@ impl Desk {
             users: Rows::default(),
             trades: Rows::default(),
             deposits: Rows::default(),
+            operating: Operating::default(),
             withdrawals: Rows::default(),
             approvals: Rows::default(),
             days: Rows::default(),
@@ -150,6 +155,7 @@ impl Desk {
             users: self.users.mark(),
             trades: self.trades.mark(),
             deposits: self.deposits.mark(),
+            operating: self.operating.mark(),
             referrals: self.referrals.mark(),
             commissions: self.commissions.mark(),
             causes: self.causes.len(),
@@ -166,6 +172,7 @@ impl Desk {
         self.users.undo(mark.users);
         self.trades.undo(mark.trades);
         self.deposits.undo(mark.deposits);
+        self.operating.undo(mark.operating);
         self.referrals.undo(mark.referrals);
         self.commissions.undo(mark.commissions);
         self.causes.truncate(mark.causes);

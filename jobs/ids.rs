@@ -74,6 +74,10 @@ id!(
     InboxId
 );
 id!(
+    /// A job that another job is about.
+    JobRef
+);
+id!(
     /// Who submits: a person or a service, whatever key they use.
     PrincipalId
 );

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ledger::{AmountError, BookError, JobId};
+use ledger::{AmountError, AssetId, BookError, JobId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,11 +20,15 @@ pub enum Lane {
     Provider,
     /// Sends notices.
     Notify,
+    /// What operators ask for: it waits behind nothing else and cannot be paused.
+    Operate,
+    /// The integrity checks, one at a time.
+    Verify,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 3] = [Self::Ledger, Self::Provider, Self::Notify];
+    pub const ALL: [Self; 5] = [Self::Ledger, Self::Provider, Self::Notify, Self::Operate, Self::Verify];
 
     /// The stored text.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +36,8 @@ impl Lane {
             Self::Ledger => "ledger",
             Self::Provider => "provider",
             Self::Notify => "notify",
+            Self::Operate => "operate",
+            Self::Verify => "verify",
         }
     }
 
@@ -46,6 +52,8 @@ impl Lane {
 pub enum Origin {
     /// Submitters, under a key of theirs.
     Client,
+    /// Operators, under a key of theirs that may operate.
+    Operator,
     /// Holdfast itself, keyed by the fact that causes it.
     Internal,
 }
@@ -91,6 +99,9 @@ pub trait Kind: Serialize + DeserializeOwned {
     const LANE: Lane;
     /// Who may ask for it.
     const ORIGIN: Origin;
+    /// Whether it can move or hold money, so that cancelling one takes two people. Only a kind that
+    /// certainly cannot says false.
+    const MOVES_MONEY: bool = true;
 
     /// What the job is about, if that is known before it has an id.
     fn subject(&self) -> Option<i64>;
@@ -114,6 +125,16 @@ pub trait Kind: Serialize + DeserializeOwned {
 
     /// Names the people and accounts that those rows imply.
     fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want);
+
+    /// The assets that it touches, as far as the desk tells: while one is paused the job is put off.
+    fn assets(&self, _: &Desk) -> Vec<AssetId> {
+        Vec::new()
+    }
+
+    /// The way by which it sends money out: while that is paused the job is put off.
+    fn rail(&self, _: &Desk) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A kind that is settled by deciding on a desk.

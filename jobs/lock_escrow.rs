@@ -1,4 +1,4 @@
-use ledger::{Amount, Subject};
+use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,6 +69,10 @@ impl Kind for LockEscrow {
             // A seller without a wallet has nothing to lock, so none is made for them.
             want.existing.insert(Desk::wallet(self.seller_id, terms.asset.id));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.assets.by_code(&self.asset).map(|terms| terms.asset.id).into_iter().collect()
     }
 }
 

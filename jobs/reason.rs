@@ -57,11 +57,13 @@ pub enum Reason {
     AlreadyApproved,
     /// The payload was valid when it was recorded and is not any more.
     PayloadInvalid,
+    /// No job of this id is parked.
+    NotParked,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InsufficientFunds,
         Self::HoldClosed,
         Self::UserUnknown,
@@ -90,6 +92,7 @@ impl Reason {
         Self::ContentChanged,
         Self::AlreadyApproved,
         Self::PayloadInvalid,
+        Self::NotParked,
     ];
 
     /// The stable code.
@@ -123,6 +126,7 @@ impl Reason {
             Self::ContentChanged => "content_changed",
             Self::AlreadyApproved => "already_approved",
             Self::PayloadInvalid => "payload_invalid",
+            Self::NotParked => "not_parked",
         }
     }
 
@@ -157,6 +161,7 @@ impl Reason {
             Self::ContentChanged => "What was approved is not what the withdrawal says",
             Self::AlreadyApproved => "This principal has approved this withdrawal already",
             Self::PayloadInvalid => "The request is not valid",
+            Self::NotParked => "The job is not parked: it is queued, or it has ended",
         }
     }
 
@@ -182,7 +187,8 @@ impl Reason {
             | Self::SamePrincipal
             | Self::OwnAccount
             | Self::ContentChanged
-            | Self::AlreadyApproved => true,
+            | Self::AlreadyApproved
+            | Self::NotParked => true,
             Self::UserUnknown
             | Self::ReferrerUnknown
             | Self::SelfTrade

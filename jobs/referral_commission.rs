@@ -1,4 +1,4 @@
-use ledger::{Code, Purpose, fee_floor};
+use ledger::{AssetId, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
@@ -49,6 +49,10 @@ impl Kind for ReferralCommission {
             want.accounts.insert(Desk::wallet(self.referrer_id, trade.asset));
             want.existing.insert(Desk::receivable(self.referrer_id, trade.asset));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

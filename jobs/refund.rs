@@ -1,3 +1,4 @@
+use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,6 +60,10 @@ impl Kind for Refund {
         if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| trade.closed_at.is_none()) {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

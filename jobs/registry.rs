@@ -1,7 +1,11 @@
+use ledger::AssetId;
+
 use crate::deposit_credit::DepositCredit;
 use crate::desk::Desk;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::lock_escrow::LockEscrow;
+use crate::parked_decision::ParkedDecision;
+use crate::pause::Pause;
 use crate::referral_commission::ReferralCommission;
 use crate::refund::Refund;
 use crate::release::Release;
@@ -10,6 +14,7 @@ use crate::timer_expiry::TimerExpiry;
 use crate::trade_event::TradeEvent;
 use crate::user_flag::UserFlag;
 use crate::user_register::UserRegister;
+use crate::verify::Verify;
 use crate::want::Want;
 use crate::withdrawal_decision::WithdrawalDecision;
 use crate::withdrawal_request::WithdrawalRequest;
@@ -23,6 +28,8 @@ pub struct KindInfo {
     pub lane: Lane,
     /// Who may ask for it.
     pub origin: Origin,
+    /// See [`Kind::MOVES_MONEY`].
+    pub moves_money: bool,
 }
 
 /// The payload does not read as one of its kind.
@@ -44,6 +51,7 @@ macro_rules! kinds {
             name: <$kind as Kind>::NAME,
             lane: <$kind as Kind>::LANE,
             origin: <$kind as Kind>::ORIGIN,
+            moves_money: <$kind as Kind>::MOVES_MONEY,
         }),+];
 
         /// A job of any registered kind.
@@ -72,6 +80,7 @@ macro_rules! kinds {
                         name: <$kind as Kind>::NAME,
                         lane: <$kind as Kind>::LANE,
                         origin: <$kind as Kind>::ORIGIN,
+                        moves_money: <$kind as Kind>::MOVES_MONEY,
                     },)+
                 }
             }
@@ -109,6 +118,16 @@ macro_rules! kinds {
                 match self { $(Self::$kind(kind) => kind.accounts(desk, job, want),)+ }
             }
 
+            /// See [`Kind::assets`].
+            pub fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+                match self { $(Self::$kind(kind) => kind.assets(desk),)+ }
+            }
+
+            /// See [`Kind::rail`].
+            pub fn rail(&self, desk: &Desk) -> Option<&'static str> {
+                match self { $(Self::$kind(kind) => kind.rail(desk),)+ }
+            }
+
             /// See [`Decide::decide`].
             pub fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
                 match self { $(Self::$kind(kind) => kind.decide(desk, job),)+ }
@@ -136,7 +155,10 @@ kinds![
     ReferralCommission,
     WithdrawalRequest,
     WithdrawalDecision,
-    UserFlag
+    UserFlag,
+    Pause,
+    ParkedDecision,
+    Verify,
 ];
 
 /// The kind of this name.

@@ -1,4 +1,4 @@
-use ledger::{Amount, Code, Purpose, fee_floor};
+use ledger::{Amount, AssetId, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,6 +47,10 @@ impl Kind for Release {
             want.accounts.insert(desk.house(trade.asset, Purpose::Fee));
             want.existing.insert(Desk::receivable(trade.buyer, trade.asset));
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

@@ -1,3 +1,4 @@
+use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
@@ -64,6 +65,10 @@ impl Kind for TimerExpiry {
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
+    }
 }
 
 impl Decide for TimerExpiry {

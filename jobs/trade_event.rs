@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -85,6 +86,10 @@ impl Kind for TradeEvent {
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
+    }
 }
 
 impl Decide for TradeEvent {

@@ -25,6 +25,7 @@ impl Kind for UserRegister {
     const NAME: &'static str = "user-register";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
+    const MOVES_MONEY: bool = false;
 
     fn subject(&self) -> Option<i64> {
         None

@@ -1,12 +1,17 @@
 use ledger::AccountKey;
 use rustc_hash::FxHashSet;
 
-use crate::ids::{InboxId, PrincipalId, TradeId, UserId, WithdrawalId};
+use crate::ids::{InboxId, JobRef, PrincipalId, TradeId, UserId, WithdrawalId};
+use crate::pause::PauseKey;
 use crate::withdrawal::DayKey;
 
 /// What a batch asks to be loaded. Sets: naming a row twice costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Want {
+    /// Pauses; locked.
+    pub pauses: FxHashSet<PauseKey>,
+    /// Parked jobs, with the decisions about them; locked.
+    pub parked: FxHashSet<JobRef>,
     /// Callbacks; the deposits that they speak of are loaded with them.
     pub inbox: FxHashSet<InboxId>,
     /// Trades, with their holds; locked.

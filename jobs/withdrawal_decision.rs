@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -92,6 +93,10 @@ impl Kind for WithdrawalDecision {
         if self.scope() == Scope::Operate {
             want.principals.insert(job.submitted_by);
         }
+    }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.withdrawals.get(&self.withdrawal_id).map(|withdrawal| withdrawal.asset).into_iter().collect()
     }
 }
 

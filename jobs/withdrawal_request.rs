@@ -1,4 +1,4 @@
-use ledger::{Amount, Subject};
+use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::ids::{UserId, WithdrawalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
+use crate::pause::RAILS;
 use crate::reason::Reason;
 use crate::terms::{AssetTerms, Assets};
 use crate::want::Want;
@@ -96,6 +97,15 @@ impl Kind for WithdrawalRequest {
             want.existing.insert(Desk::wallet(self.user_id, terms.asset.id));
         }
     }
+
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        desk.assets.by_code(&self.asset).map(|terms| terms.asset.id).into_iter().collect()
+    }
+
+    fn rail(&self, desk: &Desk) -> Option<&'static str> {
+        let terms = desk.assets.by_code(&self.asset)?;
+        RAILS.into_iter().find(|rail| *rail == terms.withdraw.rail)
+    }
 }
 
 impl Decide for WithdrawalRequest {
@@ -121,7 +131,7 @@ impl Decide for WithdrawalRequest {
             return Verdict::contradiction("the day of the limit was not loaded");
         };
         let limit = desk.rules.kyc_limits.get(&(user.kyc, terms.asset.id)).copied().unwrap_or(Amount::ZERO);
-        let Some(used) = day.used.checked_add(amount).filter(|used| *used <= limit) else {
+        let Some(sum) = day.used.checked_add(amount).filter(|sum| *sum <= limit) else {
             return Reason::KycLimit.into();
         };
         let Some(wallet) = desk.book.account_id(&Desk::wallet(self.user_id, terms.asset.id)) else {
@@ -136,7 +146,7 @@ impl Decide for WithdrawalRequest {
             Err(error) => return error.into(),
         };
         let withdrawal = self.make(desk, job, terms, amount, hold);
-        let noted = desk.days.update(&day_key, |day| *day = Day { used, max: limit });
+        let noted = desk.days.update(&day_key, |day| *day = Day { used: sum, max: limit });
         if noted && desk.withdrawals.insert(id, withdrawal) {
             Verdict::SETTLED
         } else {

@@ -65,7 +65,7 @@ pub async fn clock(db: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> 
 /// that another transaction has locked and the `except` ones.
 ///
 /// The rows stay locked until the transaction ends: the lock is the lease, and a worker that dies
-/// leaves nothing to rescue.
+/// leaves nothing to rescue. Where the lane is paused there is nothing to claim.
 ///
 /// # Errors
 /// Any error of the database.
@@ -80,6 +80,7 @@ pub async fn claim(
         r#"
         select job_id, attempt, run_at from outbox
         where lane = $1 and run_at <= (select clock()) and (run_at, job_id) > ($2, $3) and job_id <> all ($5)
+            and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
         order by lane, run_at, job_id
         limit $4
         for update skip locked
@@ -174,7 +175,7 @@ pub async fn kind_of(db: &mut PgConnection, job_id: i64) -> Result<String, sqlx:
 
 /// Leases up to `limit` due jobs of a lane, or of `only` where that is given: moves them ahead by
 /// `lease` and raises their attempts, which fence whatever follows. An expired lease needs no
-/// rescuer, since the row is simply due again.
+/// rescuer, since the row is simply due again. Where the lane is paused there is nothing to lease.
 ///
 /// # Errors
 /// Any error of the database.
@@ -191,6 +192,7 @@ pub async fn lease(
         where job_id = any (array(
             select job_id from outbox
             where lane = $1 and run_at <= (select clock()) and ($3::bigint[] is null or job_id = any ($3))
+                and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
             order by lane, run_at, job_id
             limit $2
             for update skip locked

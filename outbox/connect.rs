@@ -191,6 +191,10 @@ async fn missing_right(pool: &PgPool, role: Role) -> Result<Option<String>, Star
             ("deposit", "insert"),
             ("app_user", "insert"),
             ("worker_run", "insert"),
+            ("pause", "insert"),
+            ("pause", "delete"),
+            ("parked_decision", "insert"),
+            ("verification", "insert"),
         ]
         .into_iter()
         .unzip(),

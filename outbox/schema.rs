@@ -13,7 +13,7 @@ pub static MIGRATIONS: Migrator = {
 };
 
 /// The schema that this binary was written for: the number of the newest migration.
-pub const SCHEMA_VERSION: i32 = 8;
+pub const SCHEMA_VERSION: i32 = 9;
 
 /// How long a process waits for a migration that is under way.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
@@ -85,6 +85,15 @@ pub async fn await_schema(pool: &PgPool) -> Result<(), SchemaError> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Whether the schema has moved on beyond this binary while it ran.
+///
+/// # Errors
+/// [`SchemaError::TooNew`]: the process must end. [`SchemaError::Unreadable`] says nothing.
+pub async fn still_fits(pool: &PgPool) -> Result<(), SchemaError> {
+    let (_, oldest_binary) = window(pool).await?;
+    if oldest_binary > SCHEMA_VERSION { Err(SchemaError::TooNew { oldest_binary }) } else { Ok(()) }
 }
 
 /// Version and oldest binary; zeros where no migration has run.

@@ -133,14 +133,15 @@ impl Stored {
 
     /// What to tell of it now that it is committed; `since` is when its claim began.
     fn committed(&self, since: Instant) -> Committed {
-        let Decisions { ended, postponed, parked, .. } = &self.decisions;
+        let Decisions { ended, postponed, parked, put_off, .. } = &self.decisions;
         let ended = ended.iter().map(|ended| {
             let end = ended.reason.map_or(End::Settled, End::Rejected);
             self.done(ended.job_id, ended.attempts.saturating_sub(1), end)
         });
         let postponed = postponed.iter().map(|back| self.done(back.job_id, back.attempt, End::Postponed(back.why)));
         let parked = parked.iter().map(|parked| self.done(parked.job_id, parked.attempt, End::Parked(parked.reason)));
-        let jobs = ended.chain(postponed).chain(parked).collect();
+        let put_off = put_off.iter().map(|off| self.done(off.job_id, off.attempt, End::Postponed("paused")));
+        let jobs = ended.chain(postponed).chain(parked).chain(put_off).collect();
         Committed { jobs, claimed_at: self.now, took: since.elapsed() }
     }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jobs::{Job, Reason, Rejection, Verdict};
-use outbox::{Ended, Parked, Postponed};
+use outbox::{Ended, Parked, Postponed, PutOff};
 
 use crate::settle::Report;
 
@@ -11,6 +11,8 @@ pub(crate) struct Decisions {
     pub(crate) ended: Vec<Ended>,
     pub(crate) postponed: Vec<Postponed>,
     pub(crate) parked: Vec<Parked>,
+    /// Jobs that a pause puts off; nothing was tried.
+    pub(crate) put_off: Vec<PutOff>,
     /// Jobs refused because of the state that they found, with their subjects and attempts.
     refused_by_state: Vec<(i64, i64, i32)>,
     pub(crate) report: Report,
@@ -35,6 +37,12 @@ impl Decisions {
             let why = "it has overtaken an earlier job of its subject";
             self.postponed.push(Postponed { job_id: *job_id, attempt: *attempt, after, why });
         }
+    }
+
+    /// A pause, given as scope and name, puts a job off.
+    pub(crate) fn put_off(&mut self, job: &Job, pause: String) {
+        self.report.postponed = self.report.postponed.saturating_add(1);
+        self.put_off.push(PutOff { job_id: job.id.0, attempt: job.attempt, pause });
     }
 
     pub(crate) fn note(&mut self, job: &Job, subject: Option<i64>, verdict: Verdict) {

@@ -8,11 +8,13 @@ mod committed;
 mod decisions;
 mod load;
 mod numeric;
+mod pauses;
 mod settle;
 mod settler;
 mod store;
 mod tables;
 mod timers;
+mod verification;
 pub mod verify;
 
 pub use committed::{Committed, Done, End, Watcher};
@@ -20,3 +22,4 @@ pub use numeric::Numeric;
 pub use settle::{Batch, Report};
 pub use settler::{Settings, Settler};
 pub use tables::asset::load_assets;
+pub use verification::{ask_for_verification, give_back_verification, lease_verification, settle_verification};

@@ -5,12 +5,13 @@ use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
 use crate::tables::{
-    account, app_user, corrupt, deposit, ipn_inbox, outcome, principal, referral, trade, withdrawal, withdrawal_day,
+    account, app_user, corrupt, deposit, ipn_inbox, outcome, parked, pause, principal, referral, trade, withdrawal,
+    withdrawal_day,
 };
 
-/// Loads everything that a batch touches, in the one order of locks: counters of limits, trades,
-/// deposits, withdrawals, accounts with a floor, accounts without. People are read last, under the
-/// locks of their wallets.
+/// Loads everything that a batch touches, in the one order of locks: pauses, parked jobs, counters of
+/// limits, trades, deposits, withdrawals, accounts with a floor, accounts without. People are read
+/// last, under the locks of their wallets.
 ///
 /// `known` are keys of accounts that exist; accounts are never deleted, so they need no look.
 pub(crate) async fn load(
@@ -24,6 +25,8 @@ pub(crate) async fn load(
     for (_, kind) in batch {
         kind.rows(&mut want);
     }
+    pause::load(db, desk, want.pauses.iter()).await?;
+    parked::load(db, desk, want.parked.iter()).await?;
     load_days(db, desk, batch, &mut want).await?;
     let inbox: Vec<i64> = want.inbox.iter().map(|id| id.0).collect();
     ipn_inbox::load(db, desk, &inbox, secrets).await?;

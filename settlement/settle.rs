@@ -12,6 +12,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use crate::committed::{Stored, Unread};
 use crate::decisions::Decisions;
 use crate::load::load;
+use crate::pauses::Pauses;
 use crate::settler::Settler;
 use crate::store::store;
 
@@ -102,10 +103,10 @@ impl Settler {
         let mut tx = self.pool.begin().await?;
         let since = Instant::now();
         let limit = i64::from(self.settings.batch_max);
-        let mut claimed = outbox::claim(&mut tx, Self::LANE, limit, from, &suspects).await?;
+        let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &suspects).await?;
         if claimed.is_empty() && from.job_id != Cursor::START.job_id {
             // What was recorded earlier and committed later lies before the cursor.
-            claimed = outbox::claim(&mut tx, Self::LANE, limit, Cursor::START, &suspects).await?;
+            claimed = outbox::claim(&mut tx, self.lane, limit, Cursor::START, &suspects).await?;
         }
         let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
         let Some((run_at, job_id)) = last else {
@@ -193,7 +194,7 @@ impl Settler {
             return Ok(None);
         }
         let mut db = self.pool.acquire().await?;
-        let leased = outbox::lease(&mut db, Self::LANE, 1, self.settings.lease, Some(&suspects)).await?;
+        let leased = outbox::lease(&mut db, self.lane, 1, self.settings.lease, Some(&suspects)).await?;
         Ok(leased.first().copied())
     }
 
@@ -249,18 +250,22 @@ impl Settler {
 
     /// Load → decide → store → complete.
     async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
-        let now = outbox::clock(&mut *db).await?;
+        let moment = outbox::moment(&mut *db).await?;
+        moment.within_window()?;
+        let mut pauses = Pauses::read(&moment.paused);
         let mut decisions = Decisions::default();
         let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
         let (jobs, unread) = read(claimed, &mut decisions);
-        let desk = self.load_desk(&mut *db, now, &jobs).await?;
-        let desk = decide(desk, &jobs, &mut decisions)?;
+        let desk = self.load_desk(&mut *db, moment.now, &jobs).await?;
+        pauses.look_ahead(&mut *db, &jobs).await?;
+        let desk = decide(desk, &jobs, pauses, &mut decisions)?;
         decisions.let_wait(&outbox::overtaken(&mut *db, &decisions.refused(), &ids).await?);
         store(&mut *db, &desk).await?;
         outbox::complete(&mut *db, &decisions.ended).await?;
         outbox::postpone(&mut *db, &decisions.postponed).await?;
+        outbox::put_off(&mut *db, &decisions.put_off).await?;
         outbox::park(db, &decisions.parked).await?;
-        Ok(Stored { decisions, jobs, unread, now })
+        Ok(Stored { decisions, jobs, unread, now: moment.now })
     }
 
     async fn load_desk(
@@ -339,16 +344,29 @@ fn read(claimed: Vec<Claimed>, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>
     (jobs, unread)
 }
 
-/// Decides every job in the order of receipt. Whatever does not settle leaves the desk as it was.
-fn decide(mut desk: Desk, jobs: &[(Job, AnyJob)], decisions: &mut Decisions) -> Result<Desk, Failure> {
+/// Decides every job in the order of receipt, and timers after everything else: an old one, such as
+/// an undo set, must not expire what a later job of the same batch did in time. Whatever does not
+/// settle leaves the desk as it was.
+fn decide(
+    mut desk: Desk,
+    jobs: &[(Job, AnyJob)],
+    mut pauses: Pauses,
+    decisions: &mut Decisions,
+) -> Result<Desk, Failure> {
     // What was received after a job that has to wait, and is about the same thing, waits as well.
     // It comes back at the same time, so that the two are decided in their order again.
     let mut waiting = FxHashMap::default();
-    for (job, kind) in jobs {
+    let is_timer = |(_, kind): &&(Job, AnyJob)| matches!(kind, AnyJob::TimerExpiry(_));
+    let timers = jobs.iter().filter(is_timer);
+    for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
         let subject = kind.subject();
         if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
             let why = "an earlier job of its subject waits";
             decisions.note(job, subject, Verdict::Later { after, why });
+            continue;
+        }
+        if let Some(pause) = pauses.on(job, kind, &desk) {
+            decisions.put_off(job, pause);
             continue;
         }
         let mark = desk.mark();

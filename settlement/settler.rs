@@ -38,11 +38,12 @@ impl Default for Settings {
     }
 }
 
-/// What a worker of the ledger lane knows from one batch to the next. None of it is needed for
+/// What a worker of a lane that is settled in batches knows from one batch to the next. None of it is needed for
 /// correctness; it only saves statements.
 #[derive(Debug)]
 pub struct Settler {
     pub(crate) pool: PgPool,
+    pub(crate) lane: &'static str,
     pub(crate) settings: Settings,
     pub(crate) stripe: i16,
     pub(crate) memory: Mutex<Memory>,
@@ -61,11 +62,20 @@ pub(crate) struct Memory {
 }
 
 impl Settler {
-    /// A settler that uses the stripe of house accounts that belongs to a run's number.
+    /// A settler of the ledger lane that uses the stripe of house accounts that belongs to a run's
+    /// number.
     ///
     /// # Errors
     /// Any error of the database.
     pub async fn new(pool: PgPool, settings: Settings, run: i64) -> Result<Self, sqlx::Error> {
+        Self::of_lane(Lane::Ledger, pool, settings, run).await
+    }
+
+    /// A settler of another lane whose jobs touch the database only.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn of_lane(lane: Lane, pool: PgPool, settings: Settings, run: i64) -> Result<Self, sqlx::Error> {
         let assets = load_assets(&pool).await?;
         let rules = rules::load(&mut *pool.acquire().await?).await?;
         let stripe = i16::try_from(run.rem_euclid(STRIPES)).unwrap_or(0);
@@ -77,7 +87,7 @@ impl Settler {
             cursor: Cursor::START,
             cursor_since: Instant::now(),
         };
-        Ok(Self { pool, settings, stripe, memory: Mutex::new(memory), watcher: None })
+        Ok(Self { pool, lane: lane.as_str(), settings, stripe, memory: Mutex::new(memory), watcher: None })
     }
 
     /// The same, with somebody who is told of every commit.
@@ -87,8 +97,13 @@ impl Settler {
         self
     }
 
-    /// The lane that it works.
+    /// The lane of the ledger.
     pub const LANE: &'static str = Lane::Ledger.as_str();
+
+    /// The lane that it works.
+    pub const fn lane(&self) -> &'static str {
+        self.lane
+    }
 
     /// Reads again what an operator may have changed, and takes note of the jobs to be careful
     /// with. Called with every heartbeat.

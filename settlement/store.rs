@@ -3,7 +3,8 @@ use outbox::Ask;
 use sqlx::PgConnection;
 
 use crate::tables::{
-    app_user, corrupt, deposit, entry, hold, referral, trade, transfer, user_flag, withdrawal, withdrawal_day,
+    app_user, corrupt, deposit, entry, hold, parked, pause, referral, trade, transfer, user_flag, withdrawal,
+    withdrawal_day,
 };
 
 /// Stores what a batch changed: one statement for each table and verb, and none where nothing
@@ -12,6 +13,8 @@ pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx
     if !desk.book.changes().is_consistent() {
         return Err(corrupt("transfers, holds and entries of the batch do not agree"));
     }
+    pause::store(db, desk).await?;
+    parked::store(db, desk).await?;
     app_user::store(db, desk).await?;
     trade::store(db, desk).await?;
     referral::store(db, desk).await?;

@@ -9,6 +9,8 @@ pub(crate) mod entry;
 pub(crate) mod hold;
 pub(crate) mod ipn_inbox;
 pub(crate) mod outcome;
+pub(crate) mod parked;
+pub(crate) mod pause;
 pub(crate) mod principal;
 pub(crate) mod referral;
 pub(crate) mod rules;

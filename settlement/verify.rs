@@ -9,6 +9,7 @@ mod deposits;
 mod facts;
 mod holds;
 mod ledger;
+mod operating;
 mod queue;
 mod referrals;
 mod timers;
@@ -101,14 +102,17 @@ struct Finding {
 
 /// Runs a statement that yields `row!` and `total!`, at most [`Check::ROWS_MAX`] of them.
 macro_rules! check {
-    ($db:ident, $name:literal, $proves:literal, $sql:literal) => {
-        sqlx::query_as!(crate::verify::Finding, $sql)
+    ($db:ident, $name:literal, $proves:literal, $sql:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(crate::verify::Finding, $sql $(, $argument)*)
             .fetch_all($db)
             .await
             .map(|findings| crate::verify::Check::of($name, $proves, findings))
     };
 }
 use check;
+
+/// The check whose rows begin with the code of an asset and a colon.
+pub(crate) const ASSETS_BALANCE: &str = "posted-sums-to-zero";
 
 /// Runs every check in one snapshot. Reads only; any role that may read may run it.
 ///
@@ -153,6 +157,7 @@ pub async fn verify_within(db: &mut PgConnection) -> Result<Verification, sqlx::
     checks.extend(withdrawals::checks(db).await?);
     checks.extend(deposits::checks(db).await?);
     checks.extend(facts::checks(db).await?);
+    checks.extend(operating::checks(db).await?);
     let totals = totals(db).await?;
     Ok(Verification { at: seen.at, schema: seen.version, checks, totals })
 }

@@ -8,14 +8,18 @@ mod callbacks;
 mod crowds;
 mod described;
 mod edge;
+mod exports;
+mod histories;
 mod hostile;
 mod input;
 mod keys;
 mod matrix;
 mod money;
 mod pages;
+mod people;
 mod rates;
 mod waiting;
+mod withdrawals;
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! The binary as an operator meets it: what it refuses, what it says, how it exits and stops.
 
-mod processes;
+pub(crate) mod processes;
+mod upgrade;
 
 use serde_json::Value;
 
@@ -26,6 +27,27 @@ async fn without_a_database_nothing_starts_that_needs_one() {
         ran.refuses_to_start(command, "DATABASE_URL");
         assert!(ran.stderr.contains("holdfast demo"), "{command} does not say how to try it: {}", ran.stderr);
     }
+}
+
+/// Which person a principal is decides what they may not approve, so it is said once.
+#[tokio::test]
+async fn a_principal_may_be_named_as_one_of_the_people() {
+    let db = Db::new().await;
+    let [ann, ben] = db.people().await;
+    let url = db.url("postgres").await;
+    let create = async |user: i64| {
+        holdfast(&format!("key create --name desk --scope operate --user {user}"), &[(OWNER, &url)]).await
+    };
+    let nobody = create(999_999).await;
+    assert!(nobody.code == 1 && nobody.stderr.contains("no user 999999 is registered"), "{nobody:?}");
+    for _ in 0..2 {
+        let made = create(ann).await;
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+    let other = create(ben).await;
+    assert!(other.code == 1 && other.stderr.contains("somebody else already"), "{other:?}");
+    let named = sqlx::query_scalar!("select user_id from principal where name = 'desk'");
+    assert_eq!(named.fetch_one(&db.owner).await.unwrap(), Some(ann));
 }
 
 /// Arguments, variables, and what is said of them.
@@ -65,6 +87,9 @@ async fn a_configuration_that_cannot_be_meant_is_refused() {
         ("worker", &[(WORKER, NOWHERE)], "NOWPAYMENTS_IPN_SECRET is not set"),
         ("worker", &[(WORKER, NOWHERE), (SECRET, "")], "NOWPAYMENTS_IPN_SECRET is set but empty"),
         ("worker --lane notify", &[(WORKER, NOWHERE)], "no kind of job uses the lane notify yet"),
+        ("worker --verify-every soon", &[(WORKER, NOWHERE)], "--verify-every is \"soon\", which is no time"),
+        ("worker", &[(WORKER, NOWHERE), ("HOLDFAST_VERIFY_EVERY", "1 week")], "HOLDFAST_VERIFY_EVERY is \"1 week\""),
+        ("worker", &[(WORKER, NOWHERE), ("HOLDFAST_VERIFY_EVERY", "")], "HOLDFAST_VERIFY_EVERY is set but empty"),
         ("worker --lane fast", &[], "invalid value 'fast'"),
         ("worker --batch 0", &[], "invalid value '0'"),
         ("verify", &[(OWNER, NOWHERE)], "cannot be reached"),

@@ -271,8 +271,8 @@ async fn keys_outcomes_and_people_are_once() {
             ("app_user_referrer_other", "insert into app_user values (9000, 9000, 'standard', false, clock())"),
             ("app_user_referrer_fk", "insert into app_user values (9000, 8999, 'standard', false, clock())"),
             ("app_user_tier_known", "update app_user set tier = 'silver'"),
-            ("schema_one_row", "insert into schema values (false, 6, 6)"),
-            ("schema_pk", "insert into schema values (true, 6, 6)"),
+            ("schema_one_row", "insert into schema values (false, 9, 9)"),
+            ("schema_pk", "insert into schema values (true, 9, 9)"),
             ("clock_shift_one_row", "insert into clock_shift values (false, '0')"),
         ],
     )

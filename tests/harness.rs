@@ -16,6 +16,7 @@ mod callbacks;
 mod contract;
 mod drain;
 mod ledger_text;
+mod operate;
 mod refusal;
 mod server;
 mod site;
@@ -26,6 +27,7 @@ pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_p
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
 pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
+pub(crate) use operate::{OTHER, ask_by, cancel_parked, pause, resume, retry_parked};
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
 pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};

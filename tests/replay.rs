@@ -1,10 +1,12 @@
 //! Every kind, delivered again: its effects happen once.
 
-use jobs::{AnyJob, KINDS, UserFlag, UserId, kind_info};
+use jobs::{AnyJob, KINDS, Lane, PauseScope, UserFlag, UserId, Verify, kind_info};
 use outbox::{Ask, Recorded};
+use settlement::{lease_verification, settle_verification};
 
 use crate::harness::{
-    Db, SUBMITTER, ask_of, call_off, credit_of, lock, mark_paid, payment, refund, refusal, register, release, withdraw,
+    Db, SUBMITTER, ask_of, call_off, credit_of, lock, mark_paid, pause, payment, refund, refusal, register, release,
+    retry_parked, withdraw,
 };
 
 /// An ask of each kind that settles, with all that it needs. A kind that is missing here fails.
@@ -21,6 +23,16 @@ async fn ask_for(db: &Db, kind: &str) -> Ask {
             release(trade, seller)
         }
         "refund" => refund(db.trade(seller, buyer, "btc", "0.5").await, buyer),
+        "pause" => {
+            db.operators().await;
+            pause(PauseScope::Rail, "bank")
+        }
+        "parked-decision" => {
+            db.operators().await;
+            let parked = db.ask(register(None)).await;
+            db.park(parked, 0).await;
+            retry_parked(parked)
+        }
         "timer-expiry" => {
             let trade = db.trade(seller, buyer, "btc", "0.5").await;
             db.pass("3 hours").await;
@@ -105,6 +117,7 @@ async fn check_replay(kind: &str) {
     let id = first.job_id();
     // Asked again while it is queued.
     assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id), "{kind}");
+    db.operate().await;
     db.drain().await;
     assert_eq!(db.outcome(id).await, "settled", "{kind}");
     let after = state(&db).await;
@@ -141,11 +154,40 @@ async fn check_replay(kind: &str) {
     db.verified().await;
 }
 
+/// What is leased and not settled in batches: asked again it is one job, and whoever lost the lease
+/// records nothing.
+async fn check_leased_replay(kind: &str) {
+    let db = Db::new().await;
+    db.operators().await;
+    let ask = match kind {
+        "verify" => ask_of("replayed", &AnyJob::Verify(Verify {})),
+        other => panic!("the kind {other:?} has no replay test: add it here"),
+    };
+    let id = db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0].job_id();
+    assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id));
+    let lost = lease_verification(&db.worker).await.unwrap().unwrap();
+    assert_eq!(lease_verification(&db.worker).await.unwrap(), None, "it is leased");
+    db.pass("11 minutes").await;
+    let taken = lease_verification(&db.worker).await.unwrap().unwrap();
+    assert_eq!((lost.attempt, taken.attempt), (1, 2));
+    assert_eq!(settle_verification(&db.worker, lost).await.unwrap(), None);
+    assert_eq!(db.outcome(id).await, "queued");
+    assert!(settle_verification(&db.worker, taken).await.unwrap().unwrap().is_clean());
+    assert_eq!(db.outcome(id).await, "settled");
+    assert_eq!(settle_verification(&db.worker, taken).await.unwrap(), None, "once is once");
+    assert_eq!(db.enqueue(&[ask]).await.unwrap()[0], Recorded::Replay(id));
+    assert_eq!(lease_verification(&db.worker).await.unwrap(), None);
+    db.verified().await;
+}
+
 #[tokio::test]
 async fn every_kind_happens_once_however_often_it_is_delivered() {
     for kind in KINDS {
         assert_eq!(kind_info(kind.name), Some(*kind));
-        check_replay(kind.name).await;
+        match kind.lane {
+            Lane::Verify => check_leased_replay(kind.name).await,
+            Lane::Ledger | Lane::Provider | Lane::Notify | Lane::Operate => check_replay(kind.name).await,
+        }
     }
 }
 

@@ -176,6 +176,16 @@ async fn row_security_and_the_registry_name_the_same_kinds() {
         named.remove("inbox_id");
         assert_eq!(named, expected, "{}", policy.table);
     }
+    let operators = sqlx::query_scalar!(
+        r#"select with_check as "with_check!" from pg_policies where policyname = 'api_records_operator_kinds'"#
+    );
+    let expected: BTreeSet<String> =
+        KINDS.iter().filter(|kind| kind.origin == Origin::Operator).map(|kind| kind.name.to_owned()).collect();
+    for policy in operators.fetch_all(&db.owner).await.unwrap() {
+        let named: BTreeSet<String> =
+            quoted(&policy).into_iter().filter(|name| !name.contains("operate") && name != "admin").collect();
+        assert_eq!(named, expected);
+    }
     for kind in KINDS {
         let statement = format!(
             "insert into job (id, kind, payload, submitted_by, received_at)

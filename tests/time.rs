@@ -4,7 +4,9 @@ use expect_test::expect;
 use jobs::{AnyJob, TimerExpiry, TradeId};
 use outbox::Recorded;
 
-use crate::harness::{Db, SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refusal, release, undo};
+use crate::harness::{
+    Db, OTHER, SUBMITTER, ask_of, cancel, cancel_parked, extend, extend_by, lock, mark_paid, refusal, release, undo,
+};
 use crate::trades::state;
 
 /// What the seller has available and held, in minor units.
@@ -117,14 +119,12 @@ async fn an_expiry_waits_for_what_was_received_in_time() {
     db.pass("11 minutes").await;
     db.drain_due(&settler).await;
     assert_eq!((db.outcome(paid).await.as_str(), state(&db, queued).await.as_str()), ("settled", "paid"));
-    // The person cancels the parked job: now the trade expires.
-    db.sql(&format!(
-        "
-        delete from parked where job_id = {lost};
-        insert into outcome (job_id, status, reason, attempts, finished_at) values ({lost}, 'cancelled', 'a test', 1, clock());
-        "
-    ))
-    .await;
+    // Two operators cancel the parked job: now the trade expires.
+    db.operators().await;
+    for operator in [SUBMITTER, OTHER] {
+        db.operated(operator, cancel_parked(lost)).await;
+    }
+    assert_eq!(db.outcome(lost).await, "cancelled cancelled_by_operator");
     db.drain().await;
     assert_eq!(state(&db, parked).await, "expired");
     db.verified().await;
@@ -273,5 +273,32 @@ async fn many_timers_at_once_do_not_delay_settling() {
             .await
             .unwrap();
     assert_eq!(left, 1, "all but the new one are over, and their money is back");
+    db.verified().await;
+}
+
+/// A timer that an undo set bears an older number than the payment that follows it. Where both have
+/// waited for a worker until the time was over, they come in one batch, and the payment counts.
+#[tokio::test]
+async fn a_timer_in_the_batch_of_what_was_received_in_time_comes_last() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let [paid, extended] = [db.trade(seller, buyer, "btc", "0.1").await, db.trade(seller, buyer, "btc", "0.1").await];
+    for trade in [paid, extended] {
+        assert_eq!(db.done(mark_paid(trade, buyer)).await, "settled");
+        assert_eq!(db.done(undo(trade, buyer)).await, "settled");
+    }
+    db.pass("119 minutes").await;
+    let asked = db.ask_all(&[mark_paid(paid, buyer), extend(extended, seller)]).await;
+    db.pass("3 minutes").await;
+    let settler = db.settler().await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    assert_eq!(batch.len(), 4, "both timers and what was asked");
+    assert!(batch.ids().ends_with(&asked), "the timers are older");
+    settler.settle(batch).await.unwrap();
+    db.drain().await;
+    assert_eq!([db.outcome(asked[0]).await, db.outcome(asked[1]).await], ["settled", "settled"]);
+    assert_eq!([state(&db, paid).await, state(&db, extended).await], ["paid", "awaiting_payment"]);
+    assert_eq!(db.done(release(paid, seller)).await, "settled");
     db.verified().await;
 }

@@ -6,14 +6,17 @@ mod corruptions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
+use jobs::{AnyJob, PauseScope, Verify};
 use providers::nowpayments::PaymentStatus;
 use providers::nowpayments::PaymentStatus::{Expired, Finished, Refunded, Waiting};
 use settlement::verify::{Check, Verification, verify, verify_within};
+use settlement::{lease_verification, settle_verification};
 use simulators::nowpayments::Payment;
 use sqlx::{AssertSqlSafe, raw_sql};
 
 use crate::harness::{
-    Db, approve, ask_of, call_off, cancel, extend, lock, mark_paid, refund, register, release, undo, withdraw,
+    Db, OTHER, SUBMITTER, approve, ask_of, call_off, cancel, cancel_parked, extend, lock, mark_paid, pause, refund,
+    register, release, resume, undo, withdraw,
 };
 use corruptions::CORRUPTIONS;
 
@@ -45,6 +48,7 @@ impl Scene {
         scene.trades(ann, bob, cyd, dan).await;
         scene.withdrawals(ann).await;
         scene.clawbacks(ann, bob, cyd).await;
+        scene.operating(ann, bob).await;
         let unreadable = ask_of("unreadable", &register(None));
         scene.db.enqueue(&[outbox::Ask { payload: r#"{"nonsense":1}"#.to_owned(), ..unreadable }]).await.unwrap();
         scene.db.drain().await;
@@ -134,6 +138,28 @@ impl Scene {
         self.told("repaying_credit", &paid(1010, cyd, "ltc", "1", Finished)).await;
         self.told("refunded_early", &paid(1011, cyd, "ltc", "4", Refunded)).await;
         self.told("changed", &paid(1001, ann, "btc", "0.8", Finished)).await;
+    }
+
+    async fn operating(&mut self, ann: i64, bob: i64) {
+        self.db.operators().await;
+        let [first, second] = [SUBMITTER, OTHER];
+        let lost = self.db.ask(lock(ann, bob, "btc", "0.01")).await;
+        self.db.park(lost, 0).await;
+        self.names.insert("cancelled_lock", lost);
+        for (name, operator, job) in [
+            ("pause", first, pause(PauseScope::Rail, "bank")),
+            ("resume", second, resume(PauseScope::Rail, "bank")),
+            ("paused", first, pause(PauseScope::Rail, "crypto")),
+            ("first_cancel", first, cancel_parked(lost)),
+            ("second_cancel", second, cancel_parked(lost)),
+            ("verification", first, AnyJob::Verify(Verify {})),
+        ] {
+            let id = self.db.ask_as(operator, job).await;
+            self.db.operate().await;
+            self.names.insert(name, id);
+        }
+        let leased = lease_verification(&self.db.worker).await.unwrap().unwrap();
+        settle_verification(&self.db.worker, leased).await.unwrap().unwrap();
     }
 
     async fn name_accounts(&mut self) {

@@ -68,7 +68,15 @@ impl Feed {
         }
     }
 
-    fn is_stopping(&self) -> bool {
+    /// Returns at the order to stop.
+    pub(crate) async fn until_stopping(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        if self.stopping.subscribe().wait_for(|stopping| *stopping).await.is_err() {
+            tracing::debug!("the worker's feed was dropped");
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
@@ -87,7 +95,7 @@ impl Feed {
     }
 
     /// Waits, but not beyond the order to stop.
-    async fn pause(&self, pause: Duration) {
+    pub(crate) async fn pause(&self, pause: Duration) {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -10,9 +10,15 @@ use crate::feed::{Feed, Work};
 /// Does one piece of work of the ledger lane. It never fails towards the runtime: what did not
 /// commit is still in the outbox, and will be claimed again.
 pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infallible> {
+    settle_work(work, &feed).await;
+    Ok(())
+}
+
+/// Does one piece of work of a lane that is settled in batches.
+pub(crate) async fn settle_work(work: Work, feed: &Feed) {
     let result = match work {
         Work::Batch(batch) => feed.settler.settle(batch).await.map(Some),
-        Work::Suspect => settle_suspects(&feed).await,
+        Work::Suspect => settle_suspects(feed).await,
     };
     match result {
         Ok(Some(report)) => {
@@ -28,7 +34,6 @@ pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infa
         Ok(None) => {}
         Err(error) => feed.storm(&error, "settling").await,
     }
-    Ok(())
 }
 
 /// How many suspects are taken before the next batch has its turn.

@@ -11,7 +11,9 @@ mod feed;
 mod heart;
 mod ledger;
 mod metrics;
+mod operate;
 mod run;
 mod traces;
+mod verify;
 
 pub use run::{Error, Options, run};

@@ -1,11 +1,11 @@
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, StartError, connect_options, note_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -19,10 +19,14 @@ use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle;
 use crate::metrics::Metrics;
+use crate::operate::Beside;
 use crate::traces::trace;
 
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
+
+/// How often a worker looks whether the schema is still for it.
+const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -42,6 +46,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long a batch may take to finish after the order to stop.
     pub grace: Duration,
+    /// How often a verification is asked for, however many workers do; `None` for never.
+    pub verify_every: Option<Duration>,
     /// Where `GET /metrics` is answered, to whoever asks; `None` where nobody does.
     pub metrics: Option<SocketAddr>,
     /// Whether a span is made of each job that belongs to a trace.
@@ -94,7 +100,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     };
     let pool = open(&options).await?;
     let notes = PgPoolOptions::new()
-        .max_connections(3)
+        .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
     let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await.map_err(Error::Begin)?;
     let metrics = Arc::new(Metrics::new(pool.clone(), notes.clone())?);
@@ -107,13 +113,38 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     // Dropped, and with it stopped, when this ends.
     let mut exposing = JoinSet::new();
     if let Some(listener) = listener {
-        exposing.spawn(expose(listener, metrics));
+        exposing.spawn(expose(listener, Arc::clone(&metrics)));
     }
+    let mut beside = Beside::begin(&options, &pool, &notes, &metrics).await.map_err(Error::Begin)?;
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let clock = tokio::spawn(tick(Arc::clone(&feed), notes.clone()));
-    let result = supervise(&options, Arc::clone(&feed), shutdown).await;
+    let outgrown = Arc::new(OnceLock::new());
+    let shutdown = {
+        let (notes, outgrown) = (notes.clone(), Arc::clone(&outgrown));
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                error = until_outgrown(&notes) => {
+                    tracing::error!(%error, "stopping");
+                    if outgrown.set(error).is_err() {
+                        tracing::debug!("it was outgrown twice");
+                    }
+                }
+            }
+        }
+    };
+    let mut result = tokio::select! {
+        result = supervise(&options, Arc::clone(&feed), shutdown) => result,
+        () = beside.ended() => Err(Error::Died),
+    };
+    if let (true, Some(error)) = (result.is_ok(), Arc::into_inner(outgrown).and_then(OnceLock::into_inner)) {
+        result = Err(Error::Start(error.into()));
+    }
+    if result.is_ok() {
+        beside.stop(CLOSING).await;
+    }
     for (task, what) in [(heart, "the heartbeat"), (clock, "the clockwork")] {
         task.abort();
         if task.await.is_err_and(|error| error.is_panic()) {
@@ -137,8 +168,20 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     result
 }
 
+/// Returns when a migration has made the schema one that this binary must not work on. Batches see
+/// it by themselves and settle nothing from then on; this ends the process.
+async fn until_outgrown(notes: &PgPool) -> SchemaError {
+    loop {
+        tokio::time::sleep(SCHEMA_LOOK).await;
+        match outbox::still_fits(notes).await {
+            Err(error @ SchemaError::TooNew { .. }) => return error,
+            Ok(()) | Err(SchemaError::TooOld { .. } | SchemaError::Unreadable(_)) => {}
+        }
+    }
+}
+
 /// Who counts and traces what is committed.
-fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
+pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
     let metrics = Arc::clone(metrics);
     Watcher::new(move |committed| {
         metrics.count(&committed);
@@ -152,7 +195,7 @@ fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
 async fn open(options: &Options) -> Result<PgPool, StartError> {
     let started = tokio::time::Instant::now();
     loop {
-        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 4).await {
+        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 6).await {
             Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
                 tokio::time::sleep(Duration::from_millis(500)).await;

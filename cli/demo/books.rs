@@ -147,7 +147,6 @@ fn settled(exchange: &mut Exchange, id: i64, asked: &Asked) {
 /// In the model's words.
 fn refused(asked: &Asked) -> Option<Refused> {
     match asked {
-        Asked::Register { .. } => None,
         Asked::Lock { seller, buyer, asset, amount } => {
             Some(Refused::Lock { seller: *seller, buyer: *buyer, asset: asset.code.clone(), amount: amount.minor() })
         }
@@ -155,7 +154,7 @@ fn refused(asked: &Asked) -> Option<Refused> {
         Asked::Release { trade, by } => Some(Refused::Release { trade: *trade, by: *by }),
         Asked::Refund { trade, by } | Asked::Cancel { trade, by } => Some(Refused::Refund { trade: *trade, by: *by }),
         // What the model does not judge: it knows no limits and no clock.
-        Asked::Undo { .. } | Asked::Withdraw { .. } | Asked::CallOff { .. } => None,
+        Asked::Register { .. } | Asked::Undo { .. } | Asked::Withdraw { .. } | Asked::CallOff { .. } => None,
     }
 }
 

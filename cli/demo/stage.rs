@@ -41,8 +41,12 @@ impl Stage {
         options.progress = true;
         let private = Private::start(options).await.map_err(Failure::CannotStart)?;
         screen.scene("database", "Postgres runs, for this demonstration alone, and is migrated");
-        let asked =
-            Create { name: "demo".to_owned(), scopes: vec![Scope::Submit, Scope::Read], expires: Some(Hours::DAY) };
+        let asked = Create {
+            name: "demo".to_owned(),
+            scopes: vec![Scope::Submit, Scope::Read],
+            expires: Some(Hours::DAY),
+            user: None,
+        };
         let key = key::create(&private.owner, &asked).await?;
         let ipn_secret = hex::encode(rand::random::<[u8; 32]>());
         let config = for_child(&private.api_url(), &private.worker_url(), &ipn_secret);
@@ -83,8 +87,9 @@ impl Stage {
         let began = Instant::now();
         let wanted = i64::try_from(self.workers.len())?;
         loop {
-            let working =
-                sqlx::query_scalar!(r#"select count(*) as "working!" from worker_run where end_kind is null"#);
+            let working = sqlx::query_scalar!(
+                r#"select count(*) as "working!" from worker_run where lane = 'ledger' and end_kind is null"#
+            );
             if working.fetch_one(&self.private.owner).await? >= wanted {
                 return Ok(());
             }

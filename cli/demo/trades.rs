@@ -1,6 +1,6 @@
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::client::text;
+use crate::client::{id, text};
 
 use super::Play;
 use super::deposits::describe;
@@ -10,6 +10,7 @@ use super::notes::Asked;
 pub(crate) async fn scene(play: &mut Play) -> Result<()> {
     play.screen.scene("trades", "asked for one by one, each waiting for its outcome");
     released(play).await?;
+    shared(play).await?;
     refunded(play).await?;
     refused(play).await?;
     same_key(play).await
@@ -41,6 +42,28 @@ async fn released(play: &mut Play) -> Result<()> {
 /// Without the zeros at the end.
 fn short(amount: &str) -> &str {
     amount.trim_end_matches('0').trim_end_matches('.')
+}
+
+/// Somebody brought Kira, and shares in what she pays.
+async fn shared(play: &mut Play) -> Result<()> {
+    let (cleo, kira) = (play.cast.id("Cleo")?, play.cast.id("Kira")?);
+    let person = play.stage.client.get(&format!("/v1/users/{kira}")).await?;
+    let referrer = id(&person, "referrer_id").context("nobody brought Kira")?;
+    let name = play.cast.people.iter().find(|person| person.id == referrer).map_or("somebody", |person| person.name);
+    let trade = play.done("sale-6", lock(play, "Cleo", "Kira", "eth", "1")?).await?;
+    play.done("sale-6-paid", Asked::MarkPaid { trade, by: kira }).await?;
+    play.done("sale-6-release", Asked::Release { trade, by: cleo }).await?;
+    // The commission is a job of its own, which the release caused.
+    play.stage.await_empty_queue().await?;
+    let document = play.stage.client.get(&format!("/v1/users/{referrer}/commissions")).await?;
+    let first = document.get("commissions").and_then(|all| all.get(0)).cloned().unwrap_or_default();
+    let amount = text(&first, "amount");
+    play.screen.check(
+        &format!("{name} brought Kira, and gets a fifth of her fee"),
+        amount == "0.000400000000000000",
+        format!("{} eth", short(amount)),
+    );
+    Ok(())
 }
 
 async fn refunded(play: &mut Play) -> Result<()> {

@@ -14,14 +14,14 @@ const WAIT_S: u8 = 30;
 /// Money that wants to leave: held at once, and let go only by others than who asked.
 pub(crate) async fn scene(play: &mut Play) -> Result<()> {
     play.screen.scene("withdrawals", "held at once, approved by others than who asked and who receives");
-    let hugo = play.cast.id("Hugo")?;
+    let gina = play.cast.id("Gina")?;
     let [one, two] = [operator(play, "desk one").await?, operator(play, "desk two").await?];
 
     let answer = play.ask("out-1", request(play, "20")?).await?;
-    play.check("nobody knows Hugo well enough to let him withdraw", &answer, 409, "kyc_limit");
+    play.check("nobody knows Gina well enough to let her withdraw", &answer, 409, "kyc_limit");
     let body = json!({ "kyc": 3, "reason": "papers seen" });
-    let answer = one.post(&format!("/v1/users/{hugo}/flags"), "hugo-known", Some(WAIT_S), &body).await?;
-    play.check("an operator has seen his papers", &answer, 200, "");
+    let answer = one.post(&format!("/v1/users/{gina}/flags"), "gina-known", Some(WAIT_S), &body).await?;
+    play.check("an operator has seen her papers", &answer, 200, "");
 
     let small = play.done("out-2", request(play, "20")?).await?;
     let hash = content_hash(play, small).await?;
@@ -42,14 +42,14 @@ pub(crate) async fn scene(play: &mut Play) -> Result<()> {
     let answer = approve(&two, large, "out-3-two", &hash).await?;
     play.check("a second operator approves it", &answer, 200, "");
     state(play, large, "approved").await?;
-    let answer = play.ask("out-3-off", Asked::CallOff { withdrawal: large, by: hugo }).await?;
-    play.check("until it is on its way, Hugo may call it off", &answer, 200, "");
+    let answer = play.ask("out-3-off", Asked::CallOff { withdrawal: large, by: gina }).await?;
+    play.check("until it is on its way, Gina may call it off", &answer, 200, "");
     Ok(())
 }
 
 /// Somebody who may operate: a principal and a key of their own.
 async fn operator(play: &Play, name: &str) -> Result<Client> {
-    let asked = Create { name: name.to_owned(), scopes: vec![Scope::Operate], expires: Some(Hours::DAY) };
+    let asked = Create { name: name.to_owned(), scopes: vec![Scope::Operate], expires: Some(Hours::DAY), user: None };
     let key = key::create(&play.stage.private.owner, &asked).await.map_err(Failure::into_error)?;
     Client::new(play.stage.client.base().to_owned(), key.secret)
 }
@@ -57,7 +57,7 @@ async fn operator(play: &Play, name: &str) -> Result<Client> {
 fn request(play: &Play, amount: &str) -> Result<Asked> {
     let terms = play.cast.assets.by_code("usdttrc20").context("the registry has no usdttrc20")?;
     let (asset, amount) = play.cast.amount("usdttrc20", amount)?;
-    Ok(Asked::Withdraw { user: play.cast.id("Hugo")?, asset, amount, fee: terms.withdraw.fee })
+    Ok(Asked::Withdraw { user: play.cast.id("Gina")?, asset, amount, fee: terms.withdraw.fee })
 }
 
 async fn approve(client: &Client, withdrawal: i64, key: &str, hash: &str) -> Result<Answer> {

@@ -128,13 +128,12 @@ pub const fn next(state: TradeState, event: TradeMove, by: Party) -> Result<Trad
         (TradeMove::Expire, AwaitingPayment) | (TradeMove::GiveBack, Expired) => Ok(Expired),
         (TradeMove::Release, Paid) => Ok(Released),
         (TradeMove::Refund, AwaitingPayment | Paid) => Ok(Refunded),
-        (TradeMove::MarkPaid, Paid | Released | Refunded | Cancelled | Expired)
-        | (TradeMove::Undo, AwaitingPayment | Released | Refunded | Cancelled | Expired)
-        | (TradeMove::Extend | TradeMove::Expire, Paid | Released | Refunded | Cancelled | Expired)
+        (
+            TradeMove::MarkPaid | TradeMove::Extend | TradeMove::Expire,
+            Paid | Released | Refunded | Cancelled | Expired,
+        )
+        | (TradeMove::Undo | TradeMove::Release, AwaitingPayment | Released | Refunded | Cancelled | Expired)
         | (TradeMove::Cancel | TradeMove::Refund, Released | Refunded | Cancelled | Expired)
-        | (TradeMove::GiveBack, AwaitingPayment | Paid | Released | Refunded)
-        | (TradeMove::Release, AwaitingPayment | Released | Refunded | Cancelled | Expired) => {
-            Err(Forbidden::WrongState)
-        }
+        | (TradeMove::GiveBack, AwaitingPayment | Paid | Released | Refunded) => Err(Forbidden::WrongState),
     }
 }

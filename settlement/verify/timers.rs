@@ -66,7 +66,7 @@ async fn caused_jobs_have_causes(db: &mut PgConnection) -> Result<Check, Error> 
         left join outcome o on o.job_id = c.id
         left join (values
             ('refund', 'trade-event'), ('refund', 'timer-expiry'), ('referral-commission', 'release'),
-            ('timer-expiry', 'trade-event')
+            ('timer-expiry', 'trade-event'), ('pause', 'verify')
         ) as fits (kind, cause) on fits.kind = j.kind and fits.cause = c.kind
         where (j.kind in ('timer-expiry', 'referral-commission') and j.submitted_by <> 1)
             or (j.kind = 'referral-commission' and j.caused_by is null)

@@ -42,7 +42,7 @@ async fn what_is_not_there_is_a_problem_too() {
         ("GET", "/", "404 route_unknown"),
         ("GET", "/v1", "404 route_unknown"),
         ("GET", "/v2/users", "404 route_unknown"),
-        ("POST", "/v1/jobs", "404 route_unknown"),
+        ("POST", "/v1/jobs", "405 method_not_allowed"),
         ("POST", "/v1/users/", "404 route_unknown"),
         ("POST", "/v1/trades/7/steal", "404 route_unknown"),
         ("POST", "/v1/trades/7/refund/", "404 route_unknown"),
@@ -80,9 +80,11 @@ async fn a_site_says_whether_it_can_work() {
     let probe = async |path: &'static str| site.call(Method::GET, path).bearer(None).answer().await;
     assert_eq!(probe("/livez").await.body, json!({ "status": "live" }));
     assert_eq!(probe("/readyz").await.body, json!({ "status": "ready" }));
+    let version = outbox::SCHEMA_VERSION;
+    let as_it_was = format!("update schema set oldest_binary = {version}, version = {version}");
     for (harm, mend) in [
-        ("update schema set oldest_binary = 1000, version = 1000", "update schema set oldest_binary = 8, version = 8"),
-        ("update schema set oldest_binary = 1, version = 1", "update schema set oldest_binary = 8, version = 8"),
+        ("update schema set oldest_binary = 1000, version = 1000", as_it_was.as_str()),
+        ("update schema set oldest_binary = 1, version = 1", as_it_was.as_str()),
         ("revoke insert on request from holdfast_api", "grant insert on request to holdfast_api"),
         ("grant insert on entry to holdfast_api", "revoke insert on entry from holdfast_api"),
     ] {

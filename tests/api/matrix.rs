@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Db, SUBMITTER, Site, document, fresh_key, lock, operations};
+use crate::harness::{Answer, Db, SUBMITTER, Site, document, fresh_key, lock, operations, withdraw};
 
 /// The sorts of keys: the columns of the table.
 const KEYS: [&str; 8] = ["none", "unknown", "revoked", "expired", "submit", "read", "operate", "admin"];
@@ -17,6 +17,13 @@ const TABLE: &[(&str, &str, [u16; 8])] = &[
     ("GET",  "/metrics",                            [401, 401, 401, 401, 403, 2,   2,   2]),
     ("GET",  "/openapi.json",                       [2,   2,   2,   2,   2,   2,   2,   2]),
     ("GET",  "/v1/jobs/{id}",                       [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/jobs",                            [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/jobs/{id}/retry",                 [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("POST", "/v1/jobs/{id}/cancel",                [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("GET",  "/v1/pauses",                          [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/pauses",                          [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("GET",  "/v1/integrity",                       [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/integrity",                       [401, 401, 401, 401, 403, 403, 2,   2]),
     ("POST", "/v1/jobs:batch",                      [401, 401, 401, 401, 2,   403, 403, 2]),
     ("POST", "/v1/trades",                          [401, 401, 401, 401, 2,   403, 403, 2]),
     ("GET",  "/v1/trades/{id}",                     [401, 401, 401, 401, 403, 2,   2,   2]),
@@ -29,6 +36,22 @@ const TABLE: &[(&str, &str, [u16; 8])] = &[
     ("POST", "/v1/users",                           [401, 401, 401, 401, 2,   403, 403, 2]),
     ("GET",  "/v1/users/{id}/balances",             [401, 401, 401, 401, 403, 2,   2,   2]),
     ("GET",  "/v1/users/{id}/transactions",         [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/fees",                            [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/trades",                          [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/trades/{id}/history",             [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/users/{id}",                      [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/users/{id}/commissions",          [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/users/{id}/flags",                [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/users/{id}/flags",                [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("GET",  "/v1/users/{id}/transactions.csv",     [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/users/{id}/referrals",            [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("GET",  "/v1/withdrawals",                     [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/withdrawals",                     [401, 401, 401, 401, 2,   403, 403, 2]),
+    ("GET",  "/v1/withdrawals/{id}",                [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/withdrawals/{id}/approve",        [401, 401, 401, 401, 403, 403, 2,   2]),
+    ("POST", "/v1/withdrawals/{id}/cancel",         [401, 401, 401, 401, 2,   403, 403, 2]),
+    ("GET",  "/v1/withdrawals/{id}/history",        [401, 401, 401, 401, 403, 2,   2,   2]),
+    ("POST", "/v1/withdrawals/{id}/reject",         [401, 401, 401, 401, 403, 403, 2,   2]),
     // A key of ours is no signature of the provider's.
     ("POST", "/webhooks/nowpayments",               [401, 401, 401, 401, 401, 401, 401, 401]),
     // Not described, so not there, whoever asks.
@@ -46,9 +69,13 @@ fn example(operation: &Value) -> Option<Value> {
 }
 
 /// Asks for an operation with a key, the example of its body and the id of something that is there.
-async fn asked(site: &Site, (method, path): (&str, &str), there: (i64, i64), secret: Option<&str>) -> Answer {
-    let (user, trade) = there;
-    let id = if path.starts_with("/v1/users/") { user } else { trade };
+async fn asked(site: &Site, (method, path): (&str, &str), there: [i64; 3], secret: Option<&str>) -> Answer {
+    let [user, trade, withdrawal] = there;
+    let id = match path.split('/').nth(2) {
+        Some("users") => user,
+        Some("withdrawals") => withdrawal,
+        _ => trade,
+    };
     let call = site.call(method.parse().unwrap(), &path.replace("{id}", &id.to_string())).bearer(secret);
     if method != "POST" {
         return call.answer().await;
@@ -79,7 +106,9 @@ async fn every_operation_with_every_sort_of_key() {
     let site = Site::new(&db).await;
     let [seller, buyer] = db.people().await;
     db.fund(seller, "btc", "0.9").await;
+    db.know(seller, 3).await;
     let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let withdrawal = db.ask(withdraw(seller, "btc", "0.1")).await;
     db.drain().await;
     let mut secrets = vec![None, Some(::api::new_key().0)];
     let ends = ["revoked_at = clock()", "expires_at = clock()"];
@@ -95,7 +124,7 @@ async fn every_operation_with_every_sort_of_key() {
     for &(method, path, expected) in TABLE {
         for ((kind, secret), expected) in KEYS.into_iter().zip(&secrets).zip(expected) {
             let before = db.traces().await;
-            let answer = asked(&site, (method, path), (seller, trade), secret.as_deref()).await;
+            let answer = asked(&site, (method, path), [seller, trade, withdrawal], secret.as_deref()).await;
             let cell = format!("{method} {path} with the key {kind}: {answer:?}");
             if expected == 2 {
                 assert!((200..300).contains(&answer.status), "{cell}");

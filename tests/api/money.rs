@@ -43,7 +43,7 @@ async fn a_trade_from_the_deposit_to_the_release() {
         "buyer_id": buyer.to_string(), "asset": "btc", "amount": "0.50000000", "maker": "seller",
         "maker_bps": 20, "taker_bps": 20, "maker_fee": null, "taker_fee": null,
         "opened_at": "time", "pay_by": "time", "paid_at": null, "closed_at": null, "ended_at": null, "extended_at": null, "undone_at": null,
-        "links": { "self": path, "lock": format!("/v1/jobs/{trade}") },
+        "links": { "self": path, "lock": format!("/v1/jobs/{trade}"), "history": format!("{path}/history") },
     });
     assert_eq!(untimed(site.found(&path).await), document);
 
@@ -122,7 +122,7 @@ async fn a_trade_that_is_not_open_yet_or_never_was() {
         let expected = json!({
             "id": trade.to_string(), "state": "locking", "seller_id": seller.to_string(),
             "buyer_id": buyer.to_string(), "asset": "btc", "amount": amount, "maker": "seller",
-            "links": { "self": path, "lock": format!("/v1/jobs/{trade}") },
+            "links": { "self": path, "lock": format!("/v1/jobs/{trade}"), "history": format!("{path}/history") },
         });
         assert_eq!(site.found(&path).await, expected);
         let job = untimed(site.found(&format!("/v1/jobs/{trade}")).await);

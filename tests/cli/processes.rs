@@ -18,7 +18,7 @@ use crate::harness::{Db, until};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that the binary reads from its environment.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 21] = [
     "DATABASE_URL",
     "DATABASE_URL_API",
     "DATABASE_URL_WORKER",
@@ -29,6 +29,9 @@ const VARIABLES: [&str; 18] = [
     "HOLDFAST_RATE_PER_SECOND",
     "HOLDFAST_LOG",
     "HOLDFAST_LOG_FORMAT",
+    "HOLDFAST_KEY",
+    "HOLDFAST_URL",
+    "HOLDFAST_VERIFY_EVERY",
     "PORT",
     "HOLDFAST_METRICS_LISTEN",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -41,15 +44,15 @@ const VARIABLES: [&str; 18] = [
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// Status 2, nothing on standard output, and a reason that says this.
-    pub(super) fn refuses_to_start(&self, command: &str, told: &str) {
+    pub(crate) fn refuses_to_start(&self, command: &str, told: &str) {
         assert_eq!((self.code, self.stdout.as_str()), (2, ""), "{command}: {}", self.stderr);
         assert!(self.stderr.starts_with("error: "), "{command}: {}", self.stderr);
         assert!(self.stderr.contains(told), "{command} does not say {told:?}: {}", self.stderr);
@@ -67,7 +70,7 @@ fn command(arguments: &str, variables: &[(&str, &str)]) -> Command {
 }
 
 /// Runs `holdfast` with these arguments and variables to its end.
-pub(super) async fn holdfast(arguments: &str, variables: &[(&str, &str)]) -> Ran {
+pub(crate) async fn holdfast(arguments: &str, variables: &[(&str, &str)]) -> Ran {
     let output = command(arguments, variables).stdin(Stdio::null()).output();
     let output = timeout(PATIENCE, output).await.unwrap_or_else(|_| panic!("holdfast {arguments} hangs")).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -75,13 +78,13 @@ pub(super) async fn holdfast(arguments: &str, variables: &[(&str, &str)]) -> Ran
 }
 
 /// A process that runs until it is told to stop.
-pub(super) struct Background {
+pub(crate) struct Background {
     child: Child,
     base: String,
 }
 
 impl Background {
-    pub(super) fn start(arguments: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &str, variables: &[(&str, &str)]) -> Self {
         Self::start_in(Path::new("."), arguments, variables)
     }
 
@@ -93,7 +96,7 @@ impl Background {
     }
 
     /// The API on a free port, ready.
-    pub(super) async fn web(url: &str) -> Self {
+    pub(crate) async fn web(url: &str) -> Self {
         let address = free_address();
         let variables = [("DATABASE_URL_API", url)];
         let web = Self::start(&format!("web --without-webhooks --listen {address}"), &variables);
@@ -101,7 +104,7 @@ impl Background {
     }
 
     /// Everything in one process, ready.
-    pub(super) async fn bare(home: &Kept) -> Self {
+    pub(crate) async fn bare(home: &Kept) -> Self {
         let address = free_address();
         Self::start_in(&home.0, &format!("--listen {address}"), &[]).ready_at(&address).await
     }
@@ -113,25 +116,25 @@ impl Background {
     }
 
     /// The status that a path is answered with; 0 when nobody answers.
-    pub(super) async fn get(&self, path: &str, key: &str) -> u16 {
+    pub(crate) async fn get(&self, path: &str, key: &str) -> u16 {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let answer = client.get(format!("{}{path}", self.base)).bearer_auth(key).send().await;
         answer.map_or(0, |answer| answer.status().as_u16())
     }
 
     /// Lets its standard input end.
-    pub(super) fn drop_leash(&mut self) {
+    pub(crate) fn drop_leash(&mut self) {
         drop(self.child.stdin.take());
     }
 
     /// SIGTERM, and it exits 0.
-    pub(super) async fn stops_in_good_order(self) {
+    pub(crate) async fn stops_in_good_order(self) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
         self.ends_with(0).await;
     }
 
-    pub(super) async fn ends_with(mut self, code: i32) {
+    pub(crate) async fn ends_with(mut self, code: i32) {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it does not stop").unwrap();
         assert_eq!(status.code(), Some(code), "{status}");
     }
@@ -142,21 +145,21 @@ fn free_address() -> String {
 }
 
 /// A directory that a process keeps its data in, gone when this is.
-pub(super) struct Kept(PathBuf);
+pub(crate) struct Kept(PathBuf);
 
 impl Kept {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("holdfast-bare-{}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    pub(super) fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.0.join(".holdfast").join(name)).unwrap().trim().to_owned()
     }
 
     /// Who may read the secrets.
-    pub(super) fn modes(&self) -> [u32; 2] {
+    pub(crate) fn modes(&self) -> [u32; 2] {
         ["dev_key", "dev_ipn_secret"]
             .map(|name| fs::metadata(self.0.join(".holdfast").join(name)).unwrap().mode() & 0o777)
     }
@@ -174,7 +177,7 @@ impl Drop for Kept {
 
 impl Db {
     /// The owner's address of a database beside this one that nobody has migrated.
-    pub(super) async fn empty_sibling(&self) -> String {
+    pub(crate) async fn empty_sibling(&self) -> String {
         let name = format!("{}_empty", self.name);
         raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&self.owner).await.unwrap();
         self.url("postgres").await.replace(&self.name, &name)
@@ -182,7 +185,7 @@ impl Db {
 }
 
 /// A migrated server that may lose what it acknowledged.
-pub(super) async fn unfsynced() -> Cluster {
+pub(crate) async fn unfsynced() -> Cluster {
     let server = Cluster::start(Options::temporary().without_fsync()).await.unwrap();
     let pool = PgPoolOptions::new().connect_lazy(&server.url("postgres", "postgres")).unwrap();
     outbox::migrate(&pool).await.unwrap();

@@ -95,7 +95,8 @@ pub(crate) async fn run(pool: &PgPool, statements: &str) -> Result<(), sqlx::Err
 async fn server() -> &'static Cluster {
     SERVER
         .get_or_init(async || {
-            let options = Options::temporary().with("max_connections", "300");
+            // Races are judged by when their transactions committed.
+            let options = Options::temporary().with("max_connections", "300").with("track_commit_timestamp", "on");
             let server = Cluster::start(options).await.unwrap();
             let mut admin = PgConnection::connect(&server.url("postgres", "postgres")).await.unwrap();
             let create = format!("create database {TEMPLATE}");

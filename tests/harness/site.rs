@@ -72,7 +72,17 @@ impl Site {
     /// Adds a worker of the ledger lane that runs until the site is gone.
     pub(crate) async fn employ(&mut self, db: &Db) {
         let settler = db.settler_on(db.pool("holdfast_worker", 2).await, 256).await;
-        let mut ears = Ears::new(db.worker.clone(), Settler::LANE, Duration::from_millis(50));
+        self.put_to_work(db, settler).await;
+    }
+
+    /// Adds a worker of the operators' lane that runs until the site is gone.
+    pub(crate) async fn employ_operator(&mut self, db: &Db) {
+        let settler = db.operate_settler().await;
+        self.put_to_work(db, settler).await;
+    }
+
+    async fn put_to_work(&mut self, db: &Db, settler: Settler) {
+        let mut ears = Ears::new(db.worker.clone(), settler.lane(), Duration::from_millis(50));
         ears.listen().await;
         self.working.spawn(async move {
             loop {
@@ -280,8 +290,13 @@ impl Answer {
         assert_eq!(self.header("server"), None, "{self:?}");
         if self.status < 400 {
             let kind = self.header("content-type").unwrap();
-            let texts = ["application/json", "text/html; charset=utf-8", "text/plain; version=0.0.4"];
-            assert!(texts.contains(&kind), "{self:?}");
+            let kinds = [
+                "application/json",
+                "text/html; charset=utf-8",
+                "text/plain; version=0.0.4",
+                "text/csv; charset=utf-8",
+            ];
+            assert!(kinds.contains(&kind), "{self:?}");
             return;
         }
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");

@@ -44,7 +44,7 @@ impl Process {
     pub(super) async fn worker(db: &Db, variables: &[(&str, &str)]) -> Self {
         let address = free_address();
         let url = db.url("holdfast_worker").await;
-        let arguments = format!("worker --metrics {address}");
+        let arguments = format!("worker --verify-every 0 --metrics {address}");
         let worker = Self::start(&arguments, &address, variables, ("DATABASE_URL_WORKER", &url));
         until("the worker is ready", async || worker.client().get("/metrics").await.is_some()).await;
         worker

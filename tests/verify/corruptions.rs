@@ -3,6 +3,7 @@
 mod causes;
 mod matters;
 mod money;
+mod operating;
 mod records;
 mod withdrawals;
 
@@ -17,8 +18,8 @@ pub(super) struct Corruption {
 }
 
 /// At least one for every check.
-pub(super) const CORRUPTIONS: [&[Corruption]; 5] =
-    [causes::CAUSES, money::MONEY, records::RECORDS, matters::MATTERS, withdrawals::WITHDRAWALS];
+pub(super) const CORRUPTIONS: [&[Corruption]; 6] =
+    [causes::CAUSES, money::MONEY, operating::OPERATING, records::RECORDS, matters::MATTERS, withdrawals::WITHDRAWALS];
 
 const fn corruption(what: &'static str, sql: &'static str, found_by: &'static [&'static str]) -> Corruption {
     Corruption { what, sql, found_by }

@@ -1,0 +1,120 @@
+//! What is paused, and who paused and resumed what.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use jobs::{AnyJob, Pause};
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use crate::answers::Submitted;
+use crate::app::Api;
+use crate::auth::{Operator, Reader};
+use crate::body::{BODY_BYTES_MAX, read_json};
+use crate::headers::idempotency_key;
+use crate::params::Asking;
+use crate::problem::Problem;
+use crate::shape;
+use crate::submit::submit;
+use crate::texts::Id;
+
+/// How many changes are told of, the newest first.
+const CHANGES_MAX: i64 = 50;
+
+/// What is paused now, and the newest changes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pauses)]
+pub(crate) struct PausesDocument {
+    pauses: Vec<PauseDocument>,
+    /// The newest 50, newest first.
+    changes: Vec<ChangeDocument>,
+}
+
+/// One thing that is paused.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseInForce)]
+struct PauseDocument {
+    /// `lane`, `kind`, `asset` or `rail`.
+    scope: String,
+    name: String,
+    reason: String,
+    since: DateTime<Utc>,
+    /// The principal that paused it.
+    by: String,
+    #[schema(value_type = Id)]
+    job_id: String,
+}
+
+/// One pause or resumption.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseChange)]
+struct ChangeDocument {
+    scope: String,
+    name: String,
+    /// True for a pause, false for a resumption.
+    paused: bool,
+    reason: String,
+    at: DateTime<Utc>,
+    by: String,
+    #[schema(value_type = Id)]
+    job_id: String,
+}
+
+/// Pause something, or let it go on
+///
+/// A lane, a kind of job, an asset or a rail. What is paused is put off, never refused; every
+/// worker notices within a second. The result says whether anything changed.
+#[utoipa::path(
+    post, path = "/v1/pauses", tag = "operating", security(("key" = ["operate"])), params(Asking),
+    request_body(
+        content = Pause,
+        example = json!({ "scope": "asset", "name": "btc", "paused": true, "reason": "the chain has stopped" }),
+    ),
+    responses(Submitted),
+)]
+pub(crate) async fn post_pause(
+    Operator(operator): Operator,
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
+    let pause = shape::read(&text, serde_json::from_str)?;
+    submit(&api, operator, key, &headers, AnyJob::Pause(pause)).await
+}
+
+/// What is paused
+///
+/// And the newest changes, with who made them and why.
+#[utoipa::path(
+    get, path = "/v1/pauses", tag = "operating", security(("key" = ["read"])),
+    responses((status = 200, description = "What is paused now, and the newest changes", body = PausesDocument,
+        example = json!({ "pauses": [], "changes": [] }))),
+)]
+pub(crate) async fn get_pauses(_: Reader, State(api): State<Api>) -> Result<Json<PausesDocument>, Problem> {
+    read(&api.pool).await.map(Json).map_err(|error| Problem::database(&error))
+}
+
+async fn read(pool: &PgPool) -> Result<PausesDocument, sqlx::Error> {
+    let pauses = sqlx::query_as!(
+        PauseDocument,
+        r#"
+        select u.scope, u.name, u.reason, u.since, p.name as "by", u.job_id::text as "job_id!"
+        from pause u join principal p on p.id = u.principal_id order by u.scope, u.name
+        "#
+    );
+    let changes = sqlx::query_as!(
+        ChangeDocument,
+        r#"
+        select c.scope, c.name, c.paused, c.reason, c.at, p.name as "by", c.job_id::text as "job_id!"
+        from pause_change c join principal p on p.id = c.principal_id order by c.number desc limit $1
+        "#,
+        CHANGES_MAX,
+    );
+    Ok(PausesDocument { pauses: pauses.fetch_all(pool).await?, changes: changes.fetch_all(pool).await? })
+}

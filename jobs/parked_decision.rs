@@ -1,0 +1,172 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::desk::Desk;
+use crate::ids::{JobRef, PrincipalId};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
+use crate::pause::check_reason;
+use crate::reason::Reason;
+use crate::registry::kind_info;
+use crate::terms::Assets;
+use crate::want::Want;
+
+/// How long the first of two decisions waits for the second.
+const SECOND_WITHIN: TimeDelta = TimeDelta::hours(24);
+
+/// What an operator decides about a parked job. Cancelling one that may move money takes two
+/// people: the first decision is put on record, the second carries it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParkedDecision {
+    /// The parked job.
+    pub job_id: JobRef,
+    /// What is to become of it.
+    pub decision: Decision,
+    /// Why, for whoever looks later; 1 to 500 characters.
+    pub reason: String,
+}
+
+/// What can become of a parked job. The texts are stored and never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Back to the queue, its attempts going on from where they stood.
+    Retry,
+    /// It ends without any effect.
+    Cancel,
+}
+
+/// A parked job, and what this batch decided about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedJob {
+    /// The kind's stored name.
+    pub kind: String,
+    /// The fence where it stood.
+    pub attempt: i32,
+    /// Names this parking: a job that is retried may be parked again.
+    pub parked_at: DateTime<Utc>,
+    /// The newest decision to cancel it that waits for a second one.
+    pub first: Option<FirstDecision>,
+    /// What is to be carried out, and by which decision.
+    pub fate: Option<(Decision, JobRef)>,
+}
+
+/// A decision to cancel that waits for a second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstDecision {
+    /// The job that made it.
+    pub decision_job: JobRef,
+    /// Who made it.
+    pub by: PrincipalId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A decision in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionMade {
+    /// The parked job.
+    pub job_id: JobRef,
+    /// Which of its parkings.
+    pub parked_at: DateTime<Utc>,
+    /// What was decided.
+    pub decision: Decision,
+    /// Who decided.
+    pub by: PrincipalId,
+    /// Why.
+    pub reason: String,
+    /// Whether cancelling the job takes two people.
+    pub needs_two: bool,
+    /// False for the first of two.
+    pub carried_out: bool,
+    /// The decision that it confirms.
+    pub first: Option<FirstDecision>,
+}
+
+impl Decision {
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+impl Kind for ParkedDecision {
+    const NAME: &'static str = "parked-decision";
+    const LANE: Lane = Lane::Operate;
+    const ORIGIN: Origin = Origin::Operator;
+    const MOVES_MONEY: bool = false;
+
+    fn subject(&self) -> Option<i64> {
+        // Not the parked job's: what waits for that must not wait for what is decided about it.
+        None
+    }
+
+    fn check(&self, _: &Assets) -> Result<(), Invalid> {
+        check_reason(&self.reason)
+    }
+
+    fn rows(&self, want: &mut Want) {
+        want.parked.insert(self.job_id);
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
+    }
+
+    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+}
+
+impl Decide for ParkedDecision {
+    fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
+        let parked = desk.operating.parked.get(&self.job_id).filter(|parked| parked.fate.is_none());
+        let Some(parked) = parked.cloned() else {
+            return Reason::NotParked.into();
+        };
+        // A kind that this binary does not know may move money for all it knows.
+        let needs_two = kind_info(&parked.kind).is_none_or(|kind| kind.moves_money);
+        let now = desk.now;
+        let waiting = parked.first.filter(|first| now.signed_duration_since(first.at) <= SECOND_WITHIN);
+        // A kind that calls the outside must be asked here whether an intent of the job is open:
+        // such a job is resolved, never cancelled (RULES 26). No kind of today has one.
+        let (first, carried_out) = match (self.decision, needs_two, waiting) {
+            (Decision::Retry, _, _) | (Decision::Cancel, false, _) => (None, true),
+            (Decision::Cancel, true, None) => (None, false),
+            (Decision::Cancel, true, Some(first)) if first.by == job.submitted_by => {
+                return Reason::SamePrincipal.into();
+            }
+            (Decision::Cancel, true, Some(first)) => (Some(first), true),
+        };
+        let by = job.submitted_by;
+        let decision_job = JobRef(job.id.0);
+        let updated = desk.operating.parked.update(&self.job_id, |parked| {
+            if carried_out {
+                parked.fate = Some((self.decision, decision_job));
+            } else {
+                parked.first = Some(FirstDecision { decision_job, by, at: now });
+            }
+        });
+        let made = DecisionMade {
+            job_id: self.job_id,
+            parked_at: parked.parked_at,
+            decision: self.decision,
+            by,
+            reason: self.reason.clone(),
+            needs_two,
+            carried_out,
+            first,
+        };
+        if !updated || !desk.operating.decisions.insert(decision_job, made) {
+            return Verdict::contradiction(format!("decision {decision_job} exists already"));
+        }
+        let result = if carried_out {
+            json!({ "carried_out": self.decision.as_str() })
+        } else {
+            json!({ "needs": "second_principal" })
+        };
+        Verdict::Settled(Settlement { result: Some(result) })
+    }
+}

@@ -1,0 +1,198 @@
+use chrono::{DateTime, Utc};
+use ledger::JobId;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::desk::Desk;
+use crate::ids::PrincipalId;
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
+use crate::reason::Reason;
+use crate::registry::kind_info;
+use crate::terms::Assets;
+use crate::want::Want;
+
+/// The ways that money leaves. The texts are stored and never renamed.
+pub const RAILS: [&str; 2] = ["bank", "crypto"];
+
+/// The longest reason that an operator may give, in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// Pauses something, or lets it go on. What is paused is put off, never refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// What sort of thing.
+    pub scope: PauseScope,
+    /// Which one: a lane, a kind, the code of an asset, or a rail.
+    #[schema(pattern = "^[a-z0-9-]{1,40}$")]
+    pub name: String,
+    /// True to pause it, false to let it go on.
+    pub paused: bool,
+    /// Why, for whoever looks later; 1 to 500 characters.
+    #[schema(pattern = "[^\\s\\x00]", min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+/// What can be paused. The texts are stored and never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PauseScope {
+    /// A class of workers: they claim nothing.
+    Lane,
+    /// A kind of job.
+    Kind,
+    /// An asset: every job that touches it.
+    Asset,
+    /// A way that money leaves.
+    Rail,
+}
+
+/// What names a pause.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PauseKey {
+    /// What sort of thing.
+    pub scope: PauseScope,
+    /// Which one.
+    pub name: String,
+}
+
+/// A pause as it is stored while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// False once this batch has ended it; such a row is deleted.
+    pub paused: bool,
+    /// Why.
+    pub reason: String,
+    /// Who paused it.
+    pub by: PrincipalId,
+    /// The job that did.
+    pub job: JobId,
+    /// When that settled.
+    pub since: DateTime<Utc>,
+}
+
+/// One pause or resumption in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseChange {
+    /// What was paused or resumed.
+    pub key: PauseKey,
+    /// Which of the two.
+    pub paused: bool,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: PrincipalId,
+}
+
+impl PauseScope {
+    /// Every scope.
+    pub const ALL: [Self; 4] = [Self::Lane, Self::Kind, Self::Asset, Self::Rail];
+
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lane => "lane",
+            Self::Kind => "kind",
+            Self::Asset => "asset",
+            Self::Rail => "rail",
+        }
+    }
+
+    /// The scope that is stored as this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// Checks the reason that an operator gives.
+///
+/// # Errors
+/// It is empty or too long.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Invalid> {
+    let length = reason.chars().count();
+    if reason.trim().is_empty() || length > REASON_CHARS_MAX {
+        let message = format!("say why, in 1 to {REASON_CHARS_MAX} characters");
+        return Err(Invalid::new("reason", "reason_length", message));
+    }
+    Ok(())
+}
+
+impl Pause {
+    fn key(&self) -> PauseKey {
+        PauseKey { scope: self.scope, name: self.name.clone() }
+    }
+
+    /// Operating itself cannot be paused: nobody could resume it.
+    fn is_known(&self, assets: &Assets) -> bool {
+        match self.scope {
+            PauseScope::Lane => Lane::parse(&self.name).is_some_and(|lane| lane != Lane::Operate),
+            PauseScope::Kind => kind_info(&self.name).is_some_and(|kind| match kind.lane {
+                Lane::Ledger | Lane::Provider | Lane::Notify => true,
+                Lane::Operate | Lane::Verify => false,
+            }),
+            PauseScope::Asset => assets.by_code(&self.name).is_some(),
+            PauseScope::Rail => RAILS.contains(&self.name.as_str()),
+        }
+    }
+}
+
+impl Kind for Pause {
+    const NAME: &'static str = "pause";
+    const LANE: Lane = Lane::Operate;
+    const ORIGIN: Origin = Origin::Operator;
+    const MOVES_MONEY: bool = false;
+
+    fn subject(&self) -> Option<i64> {
+        None
+    }
+
+    fn check(&self, assets: &Assets) -> Result<(), Invalid> {
+        if !self.is_known(assets) {
+            let message = match self.scope {
+                PauseScope::Lane => "no such lane; ledger, provider, notify and verify can be paused",
+                PauseScope::Kind => "no such kind that can be paused",
+                PauseScope::Asset => "no such asset",
+                PauseScope::Rail => "no such rail; bank and crypto can be paused",
+            };
+            return Err(Invalid::new("name", "pause_unknown", message));
+        }
+        check_reason(&self.reason)
+    }
+
+    fn rows(&self, want: &mut Want) {
+        want.pauses.insert(self.key());
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
+    }
+
+    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+}
+
+impl Decide for Pause {
+    fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
+        if self.check(&desk.assets).is_err() {
+            return Reason::PayloadInvalid.into();
+        }
+        let key = self.key();
+        let pauses = &mut desk.operating.pauses;
+        let found = pauses.get(&key).map(|pause| pause.paused);
+        if found.unwrap_or(false) == self.paused {
+            return Verdict::Settled(Settlement { result: Some(json!({ "changed": false })) });
+        }
+        let (reason, by) = (self.reason.clone(), job.submitted_by);
+        let row = Paused { paused: self.paused, reason: reason.clone(), by, job: job.id, since: desk.now };
+        let stored = match found {
+            Some(_) => pauses.update(&key, |pause| *pause = row),
+            None => pauses.insert(key.clone(), row),
+        };
+        let change = PauseChange { key, paused: self.paused, reason, by };
+        if stored && desk.operating.pause_changes.insert(job.id.0, change) {
+            Verdict::Settled(Settlement { result: Some(json!({ "changed": true })) })
+        } else {
+            Verdict::contradiction(format!("the pause of job {} exists already", job.id.0))
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::desk::Desk;
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
+use crate::terms::Assets;
+use crate::want::Want;
+
+/// Runs the integrity checks and records what they found. It reads everything and takes long, so
+/// it is leased by a loop of its own and never part of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {}
+
+impl Kind for Verify {
+    const NAME: &'static str = "verify";
+    const LANE: Lane = Lane::Verify;
+    const ORIGIN: Origin = Origin::Operator;
+    const MOVES_MONEY: bool = false;
+
+    fn subject(&self) -> Option<i64> {
+        None
+    }
+
+    fn check(&self, _: &Assets) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn rows(&self, _: &mut Want) {}
+
+    fn scope(&self) -> Scope {
+        Scope::Operate
+    }
+
+    fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
+}
+
+impl Decide for Verify {
+    /// A batch has no snapshot to check; whoever queued it there made a mistake.
+    fn decide(&self, _: &mut Desk, _: &Job) -> Verdict {
+        Verdict::contradiction("a verification is not settled in a batch; it belongs to the lane verify")
+    }
+}

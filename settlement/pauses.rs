@@ -1,0 +1,68 @@
+use jobs::{AnyJob, Desk, Job, Lane, PauseScope};
+use rustc_hash::FxHashMap;
+use sqlx::PgConnection;
+
+/// What was paused when a batch began, and whom that puts off.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses {
+    /// Scope and name, as they are stored.
+    names: Vec<(PauseScope, String)>,
+    /// Jobs that stand behind one of an earlier batch that was put off, with its pause.
+    behind: FxHashMap<i64, String>,
+    /// Subjects of which this batch has put a job off: what was received later waits as well.
+    subjects: FxHashMap<i64, String>,
+}
+
+impl Pauses {
+    /// Reads them as [`outbox::moment`] gives them. A paused lane puts nobody off: it is not
+    /// claimed from.
+    pub(crate) fn read(paused: &[String]) -> Self {
+        let names = paused.iter().filter_map(|pause| {
+            let (scope, name) = pause.split_once(' ')?;
+            let scope = PauseScope::parse(scope).filter(|scope| *scope != PauseScope::Lane)?;
+            Some((scope, name.to_owned()))
+        });
+        Self { names: names.collect(), ..Self::default() }
+    }
+
+    /// Looks for what stands behind a job that was put off earlier. To be called under the locks
+    /// of the batch; where nothing is paused it asks nothing.
+    pub(crate) async fn look_ahead(
+        &mut self,
+        db: &mut PgConnection,
+        jobs: &[(Job, AnyJob)],
+    ) -> Result<(), sqlx::Error> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let subjects: Vec<(i64, i64)> =
+            jobs.iter().filter_map(|(job, kind)| kind.subject().map(|subject| (job.id.0, subject))).collect();
+        let batch: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).collect();
+        self.behind = outbox::behind_paused(db, &subjects, &batch).await?.into_iter().collect();
+        Ok(())
+    }
+
+    /// The pause that puts this job off, if one does, as scope and name.
+    pub(crate) fn on(&mut self, job: &Job, kind: &AnyJob, desk: &Desk) -> Option<String> {
+        if self.names.is_empty() || kind.info().lane == Lane::Operate {
+            return None;
+        }
+        // What opens a trade is about itself, though it does not say so.
+        let subject = kind.subject().unwrap_or(job.id.0);
+        let waits = self.subjects.get(&subject).or_else(|| self.behind.get(&job.id.0)).cloned();
+        let pause = waits.or_else(|| {
+            let paused = self.names.iter().find(|(scope, name)| match scope {
+                PauseScope::Lane => false,
+                PauseScope::Kind => kind.info().name == name,
+                PauseScope::Asset => {
+                    let asset = desk.assets.by_code(name).map(|terms| terms.asset.id);
+                    asset.is_some_and(|asset| kind.assets(desk).contains(&asset))
+                }
+                PauseScope::Rail => kind.rail(desk) == Some(name.as_str()),
+            });
+            paused.map(|(scope, name)| format!("{} {name}", scope.as_str()))
+        })?;
+        self.subjects.insert(subject, pause.clone());
+        Some(pause)
+    }
+}
