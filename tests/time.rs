@@ -1,5 +1,7 @@
 //! Clocks: deadlines, their grace, and what is still on its way when they are over.
 
+use std::fmt::Write;
+
 use expect_test::expect;
 use jobs::{AnyJob, TimerExpiry, TradeId};
 use outbox::Recorded;
@@ -70,12 +72,12 @@ async fn settled(db: &Db) -> String {
     .fetch_all(&db.owner)
     .await
     .unwrap();
-    rows.into_iter()
-        .map(|row| {
-            let cause = row.cause.map_or_else(String::new, |cause| format!(" caused by a {cause}"));
-            format!("{} of {}{cause}\n", row.kind, row.submitted_by)
-        })
-        .collect()
+    let mut text = String::new();
+    for row in rows {
+        let cause = row.cause.map_or_else(String::new, |cause| format!(" caused by a {cause}"));
+        writeln!(text, "{} of {}{cause}", row.kind, row.submitted_by).unwrap();
+    }
+    text
 }
 
 /// RULES: an expiry waits for what was received by the deadline, queued or parked, however late a
