@@ -23,7 +23,7 @@ const UNREADABLE: [&str; 2] = ["body_incomplete", "json_malformed"];
 const NO_KEY: [&str; 2] = ["idempotency_key_malformed", "idempotency_key_missing"];
 /// The codes of a payload that breaks a rule by itself: what [`jobs::Invalid`] carries, and what
 /// cannot be stored or was asked for otherwise before.
-const INVALID: [&str; 19] = [
+const INVALID: [&str; 20] = [
     "amount_malformed",
     "amount_negative",
     "amount_out_of_range",
@@ -35,6 +35,7 @@ const INVALID: [&str; 19] = [
     "field_unexpected",
     "idempotency_conflict",
     "kyc_range",
+    "minutes_range",
     "nothing_set",
     "pause_unknown",
     "payload_invalid",

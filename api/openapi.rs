@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response as Answer};
+use jobs::{JobRef, WithdrawalId};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::Type;
@@ -70,6 +71,9 @@ pub(crate) fn preamble() -> OpenApi {
         .security_scheme(KEY, SecurityScheme::Http(key))
         .schema(KeyText::name(), KeyText::schema())
         .schema_from::<ProblemDocument>()
+        // A schema that only a path names is not found by itself.
+        .schema_from::<WithdrawalId>()
+        .schema_from::<JobRef>()
         .build();
     let tag = |name: &str, said: &str| TagBuilder::new().name(name).description(Some(said)).build();
     let mut document = OpenApiBuilder::new().info(info).components(Some(components)).build();

@@ -96,7 +96,7 @@ struct Because {
     request_body(content = Because, example = json!({ "reason": "the disk was replaced" })),
     responses(Submitted, JobUnknown),
 )]
-pub(crate) async fn post_retry(
+pub(crate) async fn post_job_retry(
     operator: Operator,
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -117,7 +117,7 @@ pub(crate) async fn post_retry(
     request_body(content = Because, example = json!({ "reason": "asked for by mistake" })),
     responses(Submitted, JobUnknown),
 )]
-pub(crate) async fn post_cancel(
+pub(crate) async fn post_job_cancel(
     operator: Operator,
     State(api): State<Api>,
     Path(id): Path<String>,

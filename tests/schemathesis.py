@@ -19,8 +19,8 @@ AMOUNT = re.compile(r"(0|[1-9][0-9]{0,28})(\.[0-9]+)?")
 SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
 SECRET = os.environ["NOWPAYMENTS_IPN_SECRET"].encode()
 # What there is, by what the path of its endpoint begins with.
-KNOWN = {"/v1/users/": os.environ["CONTRACT_USERS"].split(), "/v1/trades/": os.environ["CONTRACT_TRADES"].split()}
-USERS = KNOWN["/v1/users/"]
+USERS, TRADES, WITHDRAWALS = (os.environ[f"CONTRACT_{name}"].split() for name in ("USERS", "TRADES", "WITHDRAWALS"))
+KNOWN = {"/v1/users/": USERS, "/v1/trades/": TRADES, "/v1/withdrawals/": WITHDRAWALS}
 
 
 def known(ids, text):
@@ -31,10 +31,18 @@ def known(ids, text):
 
 
 @schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """What is enumerated is about the examples, so they must be there in this run."""
+    schemas = raw_schema["components"]["schemas"]
+    for name, ids in (("UserId", USERS), ("TradeId", TRADES), ("WithdrawalId", WITHDRAWALS), ("JobRef", TRADES)):
+        schemas[name]["examples"] = ids
+
+
+@schemathesis.hook
 def map_path_parameters(context, path_parameters):
     if path_parameters and "id" in path_parameters:
-        # Whatever is not a user or a trade is a job, and a trade has the id of its job.
-        ids = KNOWN["/v1/trades/"]
+        # Anything else is a job, and a trade has the id of its job.
+        ids = TRADES
         for beginning, those in KNOWN.items():
             if context.operation.path.startswith(beginning):
                 ids = those

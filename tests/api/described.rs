@@ -51,6 +51,30 @@ fn taken(path: &str) -> Value {
     document().pointer(&format!("{}/examples/0", schema.trim_start_matches('#'))).unwrap().clone()
 }
 
+/// Whatever a kind refuses a payload for is described: its code stands beside its field in the
+/// source of the kind.
+#[test]
+fn every_code_of_a_payload_that_is_refused_is_described() {
+    let said = &document()["paths"]["/v1/trades"]["post"]["responses"]["422"]["content"]["application/problem+json"];
+    let codes = &said["schema"]["allOf"][1]["properties"]["code"]["enum"];
+    let mut seen = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/jobs")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for refusal in text.split("Invalid::new(").skip(1) {
+            // The field may be a variable; the code never is.
+            let (_, code) = refusal.split_once(',').unwrap();
+            let code = code.trim_start().strip_prefix('"').and_then(|code| code.split('"').next()).unwrap();
+            assert!(codes.as_array().unwrap().contains(&json!(code)), "{}: {code} is not described", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
 /// A person is registered as the examples say, by a site that knows nobody yet.
 #[tokio::test]
 async fn the_examples_of_a_registration_are_true() {
