@@ -126,23 +126,26 @@ async fn check_replay(kind: &str) {
     assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id), "{kind}");
     assert_eq!(db.drain().await.ended(), 0, "{kind}");
 
+    // What verifies is leased and not in a batch; in a lane that is not its own nothing is done.
+    let (lane, reason) = if ask.lane == "verify" { ("ledger", "wrong_lane") } else { (ask.lane, "poison") };
     // Delivered again, next to a job that has nothing to do with it.
     db.sql(&format!(
-        "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, {id}, clock())"
+        "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, '{lane}', 0, {id}, clock())"
     ))
     .await;
     let twice = db
         .try_sql(&format!(
-            "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, 'ledger', 0, 1, clock())"
+            "insert into outbox (job_id, lane, slot, subject, run_at) values ({id}, '{lane}', 0, 1, clock())"
         ))
         .await;
     assert_eq!(refusal(twice).constraint, "outbox_pk", "{kind}: a job is never in one batch twice");
     let neighbour = db.ask(refund(1_000_000, 1)).await;
+    db.operate().await;
     db.drain().await;
     let parked =
         sqlx::query!("select reason, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
-    assert_eq!(parked.reason, "poison", "{kind}");
-    assert!(parked.detail.contains("duplicate key value"), "{kind}: {}", parked.detail);
+    assert_eq!(parked.reason, reason, "{kind}");
+    assert!(reason != "poison" || parked.detail.contains("duplicate key value"), "{kind}: {}", parked.detail);
     assert_eq!(db.outcome(neighbour).await, "rejected trade_unknown", "{kind}");
 
     // An operator would cancel it; with that the neighbour's outcome is the one thing that is new.

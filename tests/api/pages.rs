@@ -88,16 +88,14 @@ async fn the_newest_comes_first_and_says_what_it_was() {
     let site = Site::working(&db).await;
     let [user, _] = storied(&db, &site).await;
     expect![[r#"
-        15  release        receivable_repay   wallet     btc  -0.15000000 -> 0.34880000 held 0.00000000 13
-        15  release        trade_settle       wallet     btc  0.29880000 -> 0.49880000 held 0.00000000 13
-        15  release        receivable_repay   receivable btc  0.15000000 -> 0.00000000 held 0.00000000 13
-        11  deposit-credit receivable_repay   wallet     btc  -0.05000000 -> 0.20000000 held 0.00000000
-        11  deposit-credit deposit            wallet     btc  0.05000000 -> 0.25000000 held 0.00000000
-        11  deposit-credit receivable_repay   receivable btc  0.05000000 -> -0.15000000 held 0.00000000
+        15  release        trade_settle       wallet     btc  0.29880000 -> 0.34880000 held 0.00000000 13
+        11  deposit-credit deposit            wallet     btc  0.05000000 -> 0.05000000 held 0.00000000
         10  release        trade_fee          wallet     eth  -0.006000000000000000 -> 0.500000000000000000 held 0.000000000000000000 6
         10  release        trade_settle       wallet     eth  -1.494000000000000000 -> 0.506000000000000000 held 0.000000000000000000 6
         10  release        hold_closed        wallet     eth  0.000000000000000000 held -1.500000000000000000 -> 2.000000000000000000 held 0.000000000000000000 6
+        8   refund         receivable_repay   wallet     btc  -0.20000000 -> 0.00000000 held 0.00000000 5
         8   refund         hold_closed        wallet     btc  0.00000000 held -0.20000000 -> 0.20000000 held 0.00000000 5
+        8   refund         receivable_repay   receivable btc  0.20000000 -> 0.00000000 held 0.00000000 5
         7   deposit-credit clawback           wallet     btc  -0.30000000 -> 0.20000000 held 0.20000000
         7   deposit-credit clawback_shortfall receivable btc  -0.20000000 -> -0.20000000 held 0.00000000
         6   lock-escrow    hold_opened        wallet     eth  0.000000000000000000 held 1.500000000000000000 -> 2.000000000000000000 held 1.500000000000000000 6

@@ -114,9 +114,9 @@ pub(super) async fn idle_workers(db: &Db) -> i64 {
     sqlx::query_scalar!(
         r#"
         select count(*) as "n!" from worker_run r
-        where r.end_kind is null and r.beat_at > clock() - interval '2 seconds' and r.holding = '{}' and exists (
+        where r.lane = 'ledger' and r.end_kind is null and r.beat_at > clock() - interval '2 seconds' and r.holding = '{}' and exists (
             select from pg_stat_activity a where a.datname = current_database()
-                and starts_with(a.application_name, left(r.name, 63)) and a.query ilike 'listen%')
+                and starts_with(a.application_name, left(r.name, 63)) and a.query = 'LISTEN "holdfast_ledger"')
         "#
     )
     .fetch_one(&db.owner)
