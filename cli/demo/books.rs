@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jobs::Assets;
 use serde_json::Value;
 use settlement::Numeric;
@@ -12,9 +11,6 @@ use crate::client::{Client, id, text};
 use super::Play;
 use super::fan_out::fan_out;
 use super::notes::{Asked, End, Notes};
-
-/// How long the workers may take for what is left at the end.
-const IDLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How the balances compare with the model's.
 #[derive(Clone, Debug)]
@@ -32,7 +28,8 @@ pub(crate) struct Compared {
 /// Reads every outcome and every balance back over HTTP, tells the model what was accepted and
 /// what came of it, and compares.
 pub(crate) async fn compare(play: &mut Play) -> Result<Compared> {
-    until_idle(play).await?;
+    // What settled jobs have caused, such as commissions, counts as well.
+    play.stage.await_empty_queue().await?;
     read_outcomes(play).await?;
     let mut actual = house(play).await?;
     let people = people(&play.notes);
@@ -42,23 +39,6 @@ pub(crate) async fn compare(play: &mut Play) -> Result<Compared> {
     let mut differences = model(&play.notes, &play.cast.assets).differences(&actual);
     differences.extend(unanswered(&play.notes));
     Ok(Compared { people: count, balances: actual.len(), differences, actual })
-}
-
-/// Returns when nothing is queued: what settled jobs have caused, such as commissions, is settled too.
-async fn until_idle(play: &Play) -> Result<()> {
-    let deadline = Instant::now().checked_add(IDLE_WITHIN);
-    loop {
-        let queued = sqlx::query_scalar!(r#"select count(*) as "queued!" from outbox where run_at <= clock()"#)
-            .fetch_one(&play.stage.private.owner)
-            .await?;
-        if queued == 0 {
-            return Ok(());
-        }
-        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
-            bail!("{queued} jobs are still queued after {IDLE_WITHIN:?}");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// Reads the outcomes of those jobs that nobody waited for.

@@ -1,15 +1,11 @@
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, bail};
+use anyhow::Result;
+use sqlx::PgPool;
 
 use crate::client::text;
 
 use super::Play;
 use super::notes::Asked;
 use super::trades::lock;
-
-/// How long the workers may take until everything that is due has expired.
-const EXPIRED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What time does to trades, and what people may take back.
 pub(crate) async fn scene(play: &mut Play) -> Result<()> {
@@ -52,22 +48,16 @@ async fn let_time_pass(play: &mut Play) -> Result<()> {
     let owner = &play.stage.private.owner;
     sqlx::query!("update clock_shift set shift = shift + interval '3 hours'").execute(owner).await?;
     play.notes.time_passed();
-    let deadline = Instant::now().checked_add(EXPIRED_WITHIN);
-    loop {
-        let open = sqlx::query_scalar!(
+    let open = async |owner: &PgPool| {
+        sqlx::query_scalar!(
             r#"
             select count(*) as "open!" from trade
-            where (state = 'awaiting_payment' and pay_by < clock()) or (state in ('cancelled', 'expired') and closed_at is null)
+            where (state = 'awaiting_payment' and pay_by < clock())
+                or (state in ('cancelled', 'expired') and closed_at is null)
             "#
         )
         .fetch_one(owner)
-        .await?;
-        if open == 0 {
-            return Ok(());
-        }
-        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
-            bail!("{open} trades have not expired after {EXPIRED_WITHIN:?}");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        .await
+    };
+    play.stage.until_none("trades have not expired", open).await
 }

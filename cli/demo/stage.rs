@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use sqlx::PgPool;
 
 use crate::client::Client;
 use crate::config::for_child;
@@ -84,21 +85,19 @@ impl Stage {
 
     /// Waits until every worker has begun its work.
     async fn await_workers(&mut self) -> Result<()> {
-        let began = Instant::now();
         let wanted = i64::try_from(self.workers.len())?;
-        loop {
-            let working = sqlx::query_scalar!(
-                r#"select count(*) as "working!" from worker_run where lane = 'ledger' and end_kind is null"#
-            );
-            if working.fetch_one(&self.private.owner).await? >= wanted {
-                return Ok(());
-            }
-            self.nobody_ended()?;
-            if began.elapsed() > PATIENCE {
-                bail!("the workers did not begin within {PATIENCE:?}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let missing = async |owner: &PgPool| {
+            sqlx::query_scalar!(
+                r#"
+                select greatest($1 - count(*), 0) as "missing!" from worker_run
+                where lane = 'ledger' and end_kind is null
+                "#,
+                wanted,
+            )
+            .fetch_one(owner)
+            .await
+        };
+        self.until_none("workers have not begun", missing).await
     }
 
     /// Waits until nothing is queued.
@@ -106,16 +105,31 @@ impl Stage {
     /// # Errors
     /// It takes too long, or a process ended.
     pub(crate) async fn await_empty_queue(&mut self) -> Result<()> {
+        let queued = async |owner: &PgPool| {
+            sqlx::query_scalar!(r#"select count(*) as "queued!" from outbox"#).fetch_one(owner).await
+        };
+        self.until_none("jobs are still queued", queued).await
+    }
+
+    /// Waits until a count of what is left comes to 0. Nobody signals it, so it is looked at again and
+    /// again.
+    ///
+    /// # Errors
+    /// It takes too long, or a process ended.
+    pub(crate) async fn until_none(
+        &mut self,
+        left: &str,
+        count: impl AsyncFn(&PgPool) -> Result<i64, sqlx::Error>,
+    ) -> Result<()> {
         let began = Instant::now();
         loop {
-            let queued = sqlx::query_scalar!(r#"select count(*) as "queued!" from outbox"#);
-            let queued = queued.fetch_one(&self.private.owner).await?;
-            if queued == 0 {
+            let count = count(&self.private.owner).await?;
+            if count == 0 {
                 return Ok(());
             }
             self.nobody_ended()?;
             if began.elapsed() > PATIENCE {
-                bail!("{queued} jobs are still queued after {PATIENCE:?}");
+                bail!("after {PATIENCE:?} {count} {left}");
             }
             tokio::time::sleep(LOOK).await;
         }
