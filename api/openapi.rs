@@ -16,7 +16,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 use crate::answers::{self, Limited, refusal};
 use crate::auth::Visitor;
 use crate::params::request_id;
-use crate::problem::ProblemDocument;
+use crate::problem::{Problem, ProblemDocument};
 use crate::routes::endpoints;
 use crate::texts::KeyText;
 
@@ -48,13 +48,14 @@ sent again under the same key, and `request_id` names it in the logs. A path tha
 IETF draft has them. A batch counts as many requests as it has jobs.";
 
 /// The one description, complete.
-pub(crate) static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| complete(endpoints().into_openapi()));
-
-static TEXT: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_json().unwrap_or_default());
+static TEXT: LazyLock<serde_json::Result<String>> = LazyLock::new(|| complete(endpoints().into_openapi()).to_json());
 
 /// The description of the API: an `OpenAPI` 3.1 document as JSON text.
-pub fn openapi() -> &'static str {
-    &TEXT
+///
+/// # Errors
+/// It cannot be written down.
+pub fn openapi() -> Result<&'static str, &'static serde_json::Error> {
+    TEXT.as_ref().map(String::as_str)
 }
 
 /// What is said before any endpoint.
@@ -166,8 +167,9 @@ fn needs_key(operation: &Operation) -> bool {
     get, path = "/openapi.json", tag = "server",
     responses((status = 200, description = "The document that you are reading", body = Object), Limited),
 )]
-pub(crate) async fn get_openapi(_: Visitor) -> Answer {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], openapi()).into_response()
+pub(crate) async fn get_openapi(_: Visitor) -> Result<Answer, Problem> {
+    let text = openapi().map_err(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response())
 }
 
 #[cfg(test)]
@@ -194,7 +196,7 @@ mod tests {
     /// What is named is there, and what is there is named.
     #[test]
     fn every_reference_leads_somewhere() {
-        let document: Value = serde_json::from_str(openapi()).unwrap();
+        let document: Value = serde_json::from_str(openapi().unwrap()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
         let mut named = BTreeSet::new();
         each(&document, &mut |name, value| {
@@ -212,7 +214,7 @@ mod tests {
     /// An endpoint says what it is for, who may call it, and what it answers.
     #[test]
     fn every_endpoint_says_all() {
-        let document: Value = serde_json::from_str(openapi()).unwrap();
+        let document: Value = serde_json::from_str(openapi().unwrap()).unwrap();
         let mut ids = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {

@@ -15,18 +15,20 @@ use crate::answers::Limited;
 use crate::auth::Visitor;
 use crate::openapi::openapi;
 use crate::page_text::{curl, pretty, prose, schema_name, shape};
+use crate::problem::Problem;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page, and the policy that lets a browser use its one style and nothing else.
-static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
-    let document: Value = serde_json::from_str(openapi()).unwrap_or_default();
+static PAGE: LazyLock<Result<(String, HeaderValue), String>> = LazyLock::new(|| {
+    let text = openapi().map_err(ToString::to_string)?;
+    let document: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let style = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    (page(&document).into_string(), policy)
+    let policy = HeaderValue::from_str(&policy).map_err(|error| error.to_string())?;
+    Ok((page(&document).into_string(), policy))
 });
 
 /// This API as a page to read
@@ -34,13 +36,13 @@ static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
     get, path = "/docs", tag = "server",
     responses((status = 200, description = "The page", body = String, content_type = "text/html"), Limited),
 )]
-pub(crate) async fn get_docs(_: Visitor) -> Response {
-    let (page, policy) = &*PAGE;
+pub(crate) async fn get_docs(_: Visitor) -> Result<Response, Problem> {
+    let (page, policy) = PAGE.as_ref().map_err(Problem::internal)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, policy.clone()),
     ];
-    (headers, page.as_str()).into_response()
+    Ok((headers, page.as_str()).into_response())
 }
 
 /// An operation, with its method and path.
@@ -221,11 +223,13 @@ fn fields(schema: &Value) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::PAGE;
 
     #[test]
     fn nothing_comes_from_elsewhere_and_every_anchor_is_there() {
-        let (page, policy) = &*PAGE;
+        let (page, policy) = PAGE.as_ref().unwrap();
         assert!(policy.to_str().is_ok_and(|policy| policy.starts_with("default-src 'none'; style-src 'sha256-")));
         for active in ["<script", "http://", "https://", "javascript:", "<img", "<link", "<iframe", "style="] {
             assert_eq!(page.find(active), None, "{active}");

@@ -67,7 +67,7 @@ pub(crate) fn shape(schema: &Value) -> Markup {
 
 /// JSON over several lines.
 pub(crate) fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    format!("{value:#}")
 }
 
 /// A call of an operation as it is typed into a shell, with the examples of the document.

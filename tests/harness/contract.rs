@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Answer;
 
 /// The description of the API, as it is served.
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(::api::openapi()).unwrap());
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(::api::openapi().unwrap()).unwrap());
 
 /// Headers that an answer may have only where the description says so.
 const TOLD: [&str; 9] = [
