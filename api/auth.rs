@@ -157,7 +157,7 @@ async fn key_of(api: &Api, parts: &Parts) -> Result<Key, TurnedAway> {
 async fn look_up_again(api: &Api, hash: [u8; 32]) -> Result<Key, TurnedAway> {
     // Taken before the look-up: the answer is as old as the question.
     let asked = Instant::now();
-    let found = look_up(&api.pool, &hash).await.map_err(|error| TurnedAway::Failed(Problem::database(&error)))?;
+    let found = look_up(&api.pool, &hash).await.map_err(|error| TurnedAway::Failed(error.into()))?;
     match found {
         Ok(key) => {
             api.keys.put(hash, key, asked);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, kind_info};
+use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, TradeId, kind_info};
 use outbox::{Ask, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use crate::answers::Batched;
 use crate::app::Api;
 use crate::auth::Submitter;
 use crate::body::{BATCH_BYTES_MAX, read_json};
+use crate::extract::Thing;
 use crate::headers::{is_key, malformed_key, trace_parent};
 use crate::job::trade_of;
 use crate::params::AskingMany;
@@ -23,7 +24,7 @@ use crate::request_id::RequestId;
 use crate::shape;
 use crate::submit::{ask, failure};
 use crate::texts::{Id, KeyText};
-use crate::trade;
+use crate::trade::known_trades;
 
 /// How many jobs one request may ask for.
 pub(crate) const JOBS_MAX: usize = 1_000;
@@ -191,11 +192,11 @@ async fn refuse_unknown_trades(api: &Api, items: &mut [Read]) -> Result<(), Prob
     }
     ids.sort_unstable();
     ids.dedup();
-    let known = trade::known_trades(&api.pool, &ids).await.map_err(|error| Problem::database(&error))?;
+    let known = known_trades(&api.pool, &ids).await?;
     let known: HashSet<i64> = known.into_iter().collect();
     for item in items {
         if named(item).is_some_and(|id| !known.contains(&id)) {
-            item.job = Err(trade::unknown().field("trade_id"));
+            item.job = Err(TradeId::unknown().field("trade_id"));
         }
     }
     Ok(())

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -22,7 +21,7 @@ use crate::answers::{ExportRefused, UserUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::export_rows::{Rows, Span};
-use crate::job::id_in_path;
+use crate::extract::{InPath, InQuery};
 use crate::paging::asset_in_query;
 use crate::problem::Problem;
 use crate::texts::AssetCode;
@@ -116,11 +115,9 @@ pub(crate) struct Wanted {
 pub(crate) async fn get_transactions_csv(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    InPath(id): InPath<UserId>,
+    InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Response, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
-    let Query(wanted) = wanted.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
     let assets = api.assets.current().await;
     let asset = asset_in_query(&assets, wanted.asset.as_deref())?;
     let span = Span { from: time("from", wanted.from.as_deref())?, to: time("to", wanted.to.as_deref())? };
@@ -131,15 +128,18 @@ pub(crate) async fn get_transactions_csv(
     }
     require_user(&api.pool, id).await?;
     let permit = api.exports.begin()?;
-    let database = |error: sqlx::Error| Problem::database(&error);
-    let rows = Rows::open(api.exports.pool.clone(), id, asset, span).await.map_err(database)?;
+    let rows = Rows::open(api.exports.pool.clone(), id, asset, span).await?;
     let mut export = Export { rows, assets, user: id, _permit: permit };
     // What can be refused is refused before anything is sent.
     let mut first = line(&HEADER).map_err(|error| Problem::internal(&error))?;
-    let more = export.more().await.map_err(|error| Problem::database(&error))?;
-    let ended = more.is_none();
-    first.extend(more.unwrap_or_default());
-    let rest = stream::unfold((!ended).then_some(export), next);
+    let rest = match export.more().await? {
+        Some(more) => {
+            first.extend(more);
+            Some(export)
+        }
+        None => None,
+    };
+    let rest = stream::unfold(rest, next);
     let body = Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest));
     let name = format!("attachment; filename=\"transactions-{id}.csv\"");
     let name = HeaderValue::from_str(&name).map_err(|error| Problem::internal(&error))?;
@@ -224,8 +224,9 @@ fn write(writer: &mut csv::Writer<Vec<u8>>, row: Row, assets: &Assets) -> Result
         row.balance.available,
         text(&row.job_id),
         text(&row.job_kind),
-        text(row.trade_id.as_deref().unwrap_or_default()),
-        text(row.withdrawal_id.as_deref().unwrap_or_default()),
+        // CSV has no null: what a job is not about is an empty field.
+        text(row.trade_id.as_deref().unwrap_or("")),
+        text(row.withdrawal_id.as_deref().unwrap_or("")),
     ];
     writer.write_record(fields).map_err(|error| sqlx::Error::Encode(error.into()))
 }

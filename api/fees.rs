@@ -49,7 +49,7 @@ struct AssetFees {
 )]
 pub(crate) async fn get_fees(_: Reader, State(api): State<Api>) -> Result<Json<FeesDocument>, Problem> {
     let assets = api.assets.current().await;
-    let fees = fees(&api.pool, &assets).await.map_err(|error| Problem::database(&error))?;
+    let fees = fees(&api.pool, &assets).await?;
     Ok(Json(FeesDocument { fees }))
 }
 

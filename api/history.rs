@@ -2,24 +2,23 @@
 //! it, and what it did to whose account.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
-use jobs::{Assets, Kind, LockEscrow, PrincipalId, TradeId, WithdrawalId, WithdrawalRequest};
+use jobs::{Assets, PrincipalId, TradeId, WithdrawalId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::answers::{QueryRefused, TradeUnknown, WithdrawalUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
+use crate::extract::{InPath, InQuery, Thing, require_asked_for};
 use crate::history_rows::{Effect, Step, effects, steps};
-use crate::job::{JobState, id_in_path, is_job_of};
+use crate::job::JobState;
 use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
 use crate::texts::{AssetCode, CodeText, Id, PathText, SignedAmountText};
 use crate::user::minor;
-use crate::{trade, withdrawal_asks};
 
 /// Every job about one thing, in the order in which they were asked for; `next_cursor` is null on
 /// the last page. What was refused is there too.
@@ -141,12 +140,10 @@ struct Account {
 pub(crate) async fn get_trade_history(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Turned>, QueryRejection>,
+    InPath(id): InPath<TradeId>,
+    InQuery(query): InQuery<Turned>,
 ) -> Result<Json<HistoryDocument>, Problem> {
-    let id: TradeId = id_in_path(&id, "trade_unknown")?;
-    let opened = Opened { id: id.0, kind: LockEscrow::NAME, path: format!("/v1/trades/{id}"), unknown: trade::unknown };
-    history(&api, opened, query).await
+    history(&api, id, format!("/v1/trades/{id}"), &query).await
 }
 
 /// Everything about a withdrawal
@@ -162,51 +159,35 @@ pub(crate) async fn get_trade_history(
 pub(crate) async fn get_withdrawal_history(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Turned>, QueryRejection>,
+    InPath(id): InPath<WithdrawalId>,
+    InQuery(query): InQuery<Turned>,
 ) -> Result<Json<HistoryDocument>, Problem> {
-    let id: WithdrawalId = id_in_path(&id, "withdrawal_unknown")?;
-    let path = format!("/v1/withdrawals/{id}");
-    let opened = Opened { id: id.0, kind: WithdrawalRequest::NAME, path, unknown: withdrawal_asks::unknown };
-    history(&api, opened, query).await
-}
-
-/// What the history is of, and the kind of the job that opened it.
-struct Opened {
-    id: i64,
-    kind: &'static str,
-    path: String,
-    unknown: fn() -> Problem,
+    history(&api, id, format!("/v1/withdrawals/{id}"), &query).await
 }
 
 async fn history(
     api: &Api,
-    opened: Opened,
-    query: Result<Query<Turned>, QueryRejection>,
+    thing: impl Thing,
+    path: String,
+    wanted: &Turned,
 ) -> Result<Json<HistoryDocument>, Problem> {
-    let page = Turned::page(query, &["history", &opened.id.to_string()])?;
-    let database = |error: sqlx::Error| Problem::database(&error);
-    if !is_job_of(&api.pool, opened.id, opened.kind).await.map_err(database)? {
-        return Err((opened.unknown)());
-    }
-    let mut rows = steps(&api.pool, opened.id, page.behind(), page.rows_max()).await.map_err(database)?;
+    let id = thing.job_id();
+    let page = wanted.page(&["history", &id.to_string()])?;
+    require_asked_for(&api.pool, &thing).await?;
+    let mut rows = steps(&api.pool, id, page.behind(), page.rows_max()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.id);
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let effects = effects(&api.pool, opened.id, &ids).await.map_err(database)?;
+    let effects = effects(&api.pool, id, &ids).await?;
     let assets = api.assets.current().await;
     let jobs = rows.into_iter().map(|row| document(row, &effects, &assets));
-    let jobs = jobs.collect::<Result<_, sqlx::Error>>().map_err(database)?;
-    Ok(Json(HistoryDocument { about: opened.path, jobs, next_cursor }))
+    let jobs = jobs.collect::<Result<_, sqlx::Error>>()?;
+    Ok(Json(HistoryDocument { about: path, jobs, next_cursor }))
 }
 
 fn document(step: Step, effects: &[Effect], assets: &Assets) -> Result<StepDocument, sqlx::Error> {
     let of_job = effects.iter().filter(|effect| effect.job_id == step.id);
     let entries = of_job.map(|effect| entry(effect, assets)).collect::<Result<_, _>>()?;
-    let state = match (step.status.as_deref().and_then(JobState::of_status), &step.parked_reason) {
-        (Some(state), _) => state,
-        (None, Some(_)) => JobState::Parked,
-        (None, None) => JobState::Queued,
-    };
+    let state = JobState::of(step.status.as_deref(), step.parked_reason.is_some());
     Ok(StepDocument {
         job_id: step.id.to_string(),
         actor: actor(step.submitted_by, step.user_id),

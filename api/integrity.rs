@@ -1,9 +1,7 @@
 //! The integrity checks: what they found the last time, and asking for them anew.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Verify};
@@ -14,11 +12,9 @@ use utoipa::ToSchema;
 use crate::answers::Submitted;
 use crate::app::Api;
 use crate::auth::{Operator, Reader};
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
+use crate::extract::Asked;
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
 use crate::submit::submit;
 use crate::texts::Id;
 
@@ -76,8 +72,7 @@ pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<J
         "#
     )
     .fetch_optional(&api.pool)
-    .await
-    .map_err(|error| Problem::database(&error))?;
+    .await?;
     let state = match &last {
         None => IntegrityState::NeverRun,
         Some(last) if last.clean => IntegrityState::Clean,
@@ -104,11 +99,7 @@ pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<J
 pub(crate) async fn post_integrity(
     Operator(operator): Operator,
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    Asked { body, how }: Asked<Verify>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let verify: Verify = shape::read(&text, serde_json::from_str)?;
-    submit(&api, operator, key, &headers, AnyJob::Verify(verify)).await
+    submit(&api, operator, how, AnyJob::Verify(body)).await
 }

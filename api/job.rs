@@ -1,7 +1,7 @@
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, Kind, LockEscrow, UserFlag, UserRegister, WithdrawalDecision, WithdrawalRequest};
+use jobs::{AnyJob, JobRef, Kind, LockEscrow, UserFlag, UserRegister, WithdrawalDecision, WithdrawalRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::answers::JobUnknown;
 use crate::app::Api;
 use crate::auth::Reader;
+use crate::extract::{InPath, Thing};
 use crate::outcomes::Outcome;
 use crate::parked::ParkedDocument;
 use crate::problem::Problem;
@@ -107,6 +108,12 @@ impl JobState {
             Self::Cancelled => "cancelled",
             Self::Parked => "parked",
         }
+    }
+
+    /// Where a job stands that has this outcome, if any, or is parked.
+    pub(crate) fn of(status: Option<&str>, parked: bool) -> Self {
+        let waiting = if parked { Self::Parked } else { Self::Queued };
+        status.and_then(Self::of_status).unwrap_or(waiting)
     }
 
     pub(crate) fn of_status(status: &str) -> Option<Self> {
@@ -233,11 +240,6 @@ fn as_text<S: serde::Serializer>(id: &Option<i64>, serializer: S) -> Result<S::O
     }
 }
 
-/// An id out of a path, or 404: what is not spelled as an id names nothing.
-pub(crate) fn id_in_path<T: std::str::FromStr>(text: &str, code: &'static str) -> Result<T, Problem> {
-    text.parse().map_err(|_| Problem::not_found(code, "No such id"))
-}
-
 /// A job and what came of it
 ///
 /// Every key that may read sees every job: one database serves one exchange.
@@ -249,13 +251,9 @@ pub(crate) fn id_in_path<T: std::str::FromStr>(text: &str, code: &'static str) -
 pub(crate) async fn get_job(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    InPath(id): InPath<JobRef>,
 ) -> Result<Json<JobDocument>, Problem> {
-    let unknown = || Problem::not_found("job_unknown", "No such job");
-    // Every id that Holdfast gives out is spelled alike.
-    let id: jobs::TradeId = id_in_path(&id, "job_unknown")?;
-    let found = find(&api.pool, id.0).await.map_err(|error| Problem::database(&error))?;
-    found.map(Json).ok_or_else(unknown)
+    find(&api.pool, id.0).await?.map(Json).ok_or_else(JobRef::unknown)
 }
 
 /// A job and wherever it is, as it is stored.
@@ -283,12 +281,7 @@ pub(crate) struct JobRow {
 impl From<JobRow> for JobDocument {
     fn from(row: JobRow) -> Self {
         let id = row.id;
-        let ended = row.status.as_deref().and_then(JobState::of_status);
-        let state = match (ended, &row.parked_reason) {
-            (Some(state), _) => state,
-            (None, Some(_)) => JobState::Parked,
-            (None, None) => JobState::Queued,
-        };
+        let state = JobState::of(row.status.as_deref(), row.parked_reason.is_some());
         let parked = match (&row.parked_reason, row.parked_detail, row.parked_at) {
             (Some(reason), Some(detail), Some(at)) => {
                 Some(ParkedDocument::new(&row.kind, reason, detail, at, row.waits_for_second))
@@ -341,11 +334,4 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
     .fetch_optional(pool)
     .await?;
     Ok(row.map(JobDocument::from))
-}
-
-/// Whether an id is that of a job of this kind, and so of whatever that job brings into being.
-pub(crate) async fn is_job_of(pool: &PgPool, id: i64, kind: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"select exists (select from job where id = $1 and kind = $2) as "known!""#, id, kind)
-        .fetch_one(pool)
-        .await
 }

@@ -1,8 +1,7 @@
 //! The list of jobs, for operators.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use jobs::{JobRef, kind_info};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -11,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answers::JobsQueryRefused;
 use crate::app::Api;
 use crate::auth::Reader;
+use crate::extract::InQuery;
 use crate::job::{JobDocument, JobRow, JobState};
 use crate::problem::Problem;
 use crate::texts::Id;
@@ -63,9 +63,8 @@ pub(crate) struct JobsDocument {
 pub(crate) async fn get_jobs(
     _: Reader,
     State(api): State<Api>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<JobsDocument>, Problem> {
-    let Query(wanted) = wanted.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         let detail = format!("limit must be 1 to {LIMIT_MAX}");
@@ -87,7 +86,7 @@ pub(crate) async fn get_jobs(
         before: before.map_or(i64::MAX, |id| id.0),
         limit,
     };
-    let (rows, next) = page.read(&api.pool).await.map_err(|error| Problem::database(&error))?;
+    let (rows, next) = page.read(&api.pool).await?;
     Ok(Json(JobsDocument {
         jobs: rows.into_iter().map(JobDocument::from).collect(),
         next_cursor: next.map(|id| id.to_string()),

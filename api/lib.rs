@@ -21,6 +21,7 @@ mod cursor;
 mod edge;
 mod export;
 mod export_rows;
+mod extract;
 mod fees;
 mod headers;
 mod health;

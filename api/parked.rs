@@ -1,8 +1,6 @@
 //! Parked jobs: what their reasons mean, and what operators decide about them.
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Decision, JobRef, ParkedDecision, kind_info};
@@ -12,13 +10,10 @@ use utoipa::ToSchema;
 use crate::answers::{JobUnknown, Submitted};
 use crate::app::Api;
 use crate::auth::Operator;
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
-use crate::job::{find, id_in_path};
+use crate::extract::{Asked, InPath};
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
-use crate::submit::submit;
+use crate::submit::submit_about;
 
 /// What an operator should know of a parked job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -81,7 +76,7 @@ fn explain(reason: &str) -> &'static str {
 /// Why somebody decides.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Because {
+pub(crate) struct Because {
     /// For whoever looks later; kept for ever.
     #[schema(pattern = "[^\\s\\x00]", min_length = 1, max_length = 500)]
     reason: String,
@@ -97,13 +92,13 @@ struct Because {
     responses(Submitted, JobUnknown),
 )]
 pub(crate) async fn post_job_retry(
-    operator: Operator,
+    Operator(operator): Operator,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(job_id): InPath<JobRef>,
+    Asked { body: Because { reason }, how }: Asked<Because>,
 ) -> Result<Response, Problem> {
-    decide(&api, operator, &id, Decision::Retry, &headers, body).await
+    let decision = ParkedDecision { job_id, decision: Decision::Retry, reason };
+    submit_about(&api, operator, how, job_id, AnyJob::ParkedDecision(decision)).await
 }
 
 /// Cancel a parked job
@@ -118,31 +113,11 @@ pub(crate) async fn post_job_retry(
     responses(Submitted, JobUnknown),
 )]
 pub(crate) async fn post_job_cancel(
-    operator: Operator,
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    decide(&api, operator, &id, Decision::Cancel, &headers, body).await
-}
-
-async fn decide(
-    api: &Api,
     Operator(operator): Operator,
-    id: &str,
-    decision: Decision,
-    headers: &HeaderMap,
-    body: Body,
+    State(api): State<Api>,
+    InPath(job_id): InPath<JobRef>,
+    Asked { body: Because { reason }, how }: Asked<Because>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(headers)?;
-    let job_id: JobRef = id_in_path(id, "job_unknown")?;
-    let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let Because { reason } = shape::read(&text, serde_json::from_str)?;
-    let found = find(&api.pool, job_id.0).await.map_err(|error| Problem::database(&error))?;
-    if found.is_none() {
-        return Err(Problem::not_found("job_unknown", "No such job"));
-    }
-    let job = AnyJob::ParkedDecision(ParkedDecision { job_id, decision, reason });
-    submit(api, operator, key, headers, job).await
+    let decision = ParkedDecision { job_id, decision: Decision::Cancel, reason };
+    submit_about(&api, operator, how, job_id, AnyJob::ParkedDecision(decision)).await
 }

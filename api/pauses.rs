@@ -1,9 +1,7 @@
 //! What is paused, and who paused and resumed what.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Pause};
@@ -14,11 +12,9 @@ use utoipa::ToSchema;
 use crate::answers::Submitted;
 use crate::app::Api;
 use crate::auth::{Operator, Reader};
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
+use crate::extract::Asked;
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
 use crate::submit::submit;
 use crate::texts::Id;
 
@@ -79,13 +75,9 @@ struct ChangeDocument {
 pub(crate) async fn post_pause(
     Operator(operator): Operator,
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    Asked { body, how }: Asked<Pause>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let pause = shape::read(&text, serde_json::from_str)?;
-    submit(&api, operator, key, &headers, AnyJob::Pause(pause)).await
+    submit(&api, operator, how, AnyJob::Pause(body)).await
 }
 
 /// What is paused
@@ -97,7 +89,7 @@ pub(crate) async fn post_pause(
         example = json!({ "pauses": [], "changes": [] }))),
 )]
 pub(crate) async fn get_pauses(_: Reader, State(api): State<Api>) -> Result<Json<PausesDocument>, Problem> {
-    read(&api.pool).await.map(Json).map_err(|error| Problem::database(&error))
+    Ok(Json(read(&api.pool).await?))
 }
 
 async fn read(pool: &PgPool) -> Result<PausesDocument, sqlx::Error> {

@@ -1,13 +1,10 @@
 //! A person: who they are to the exchange, and what operators set on them.
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
-use jobs::{AnyJob, Assets, Kind, Tier, UserFlag, UserId, UserRegister};
+use jobs::{AnyJob, Assets, Tier, UserFlag, UserId};
 use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -16,14 +13,11 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answers::{QueryRefused, Submitted, UserUnknown};
 use crate::app::Api;
 use crate::auth::{Operator, Reader};
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
-use crate::job::{id_in_path, is_job_of};
+use crate::extract::{Asked, InPath, InQuery, Thing};
 use crate::paging::Page;
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
-use crate::submit::submit;
+use crate::submit::submit_about;
 use crate::texts::{AmountText, AssetCode, Id, PathText};
 use crate::user::{minor, require_user};
 
@@ -115,16 +109,11 @@ impl UserLinks {
 pub(crate) async fn get_user(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    InPath(id): InPath<UserId>,
 ) -> Result<Json<UserDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
     let assets = api.assets.current().await;
-    let found = user(&api.pool, id, &assets).await.map_err(|error| Problem::database(&error))?;
-    found.map(Json).ok_or_else(unregistered)
-}
-
-fn unregistered() -> Problem {
-    Problem::not_found("user_unknown", "No such user is registered; a registration counts once it has settled")
+    let found = user(&api.pool, id, &assets).await?;
+    found.map(Json).ok_or_else(UserId::unknown)
 }
 
 async fn user(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Option<UserDocument>, sqlx::Error> {
@@ -177,7 +166,7 @@ async fn user(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Option<UserD
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserFlagAsk)]
-struct FlagAsk {
+pub(crate) struct FlagAsk {
     /// A frozen person may neither lock nor withdraw.
     #[serde(default)]
     #[schema(nullable = false)]
@@ -207,20 +196,11 @@ struct FlagAsk {
 pub(crate) async fn post_user_flag(
     Operator(operator): Operator,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(user_id): InPath<UserId>,
+    Asked { body: FlagAsk { frozen, tier, kyc, reason }, how }: Asked<FlagAsk>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let user_id: UserId = id_in_path(&id, "user_unknown")?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let FlagAsk { frozen, tier, kyc, reason } = shape::read(&text, serde_json::from_str)?;
-    let known = is_job_of(&api.pool, user_id.0, UserRegister::NAME).await;
-    if !known.map_err(|error| Problem::database(&error))? {
-        return Err(unregistered());
-    }
     let flag = UserFlag { user_id, frozen, tier, kyc, reason };
-    submit(&api, operator, key, &headers, AnyJob::UserFlag(flag)).await
+    submit_about(&api, operator, how, user_id, AnyJob::UserFlag(flag)).await
 }
 
 /// What a client asks for of a list without filters.
@@ -240,10 +220,9 @@ impl Turned {
     /// The page of the list that is named, with all that it depends on.
     ///
     /// # Errors
-    /// 400 for a query that cannot be read, 422 for a cursor of another list.
-    pub(crate) fn page(query: Result<Query<Self>, QueryRejection>, list: &[&str]) -> Result<Page, Problem> {
-        let Query(query) = query.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
-        Page::read(query.limit, query.cursor.as_deref(), list)
+    /// 422: the cursor is of another list.
+    pub(crate) fn page(&self, list: &[&str]) -> Result<Page, Problem> {
+        Page::read(self.limit, self.cursor.as_deref(), list)
     }
 }
 
@@ -284,11 +263,10 @@ struct FlagDocument {
 pub(crate) async fn get_user_flags(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Turned>, QueryRejection>,
+    InPath(id): InPath<UserId>,
+    InQuery(query): InQuery<Turned>,
 ) -> Result<Json<FlagsDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
-    let page = Turned::page(query, &["flags", &id.to_string()])?;
+    let page = query.page(&["flags", &id.to_string()])?;
     require_user(&api.pool, id).await?;
     let mut rows = sqlx::query!(
         "
@@ -300,8 +278,7 @@ pub(crate) async fn get_user_flags(
         page.rows_max(),
     )
     .fetch_all(&api.pool)
-    .await
-    .map_err(|error| Problem::database(&error))?;
+    .await?;
     let next_cursor = page.cut(&mut rows, |row| row.job_id);
     let flags = rows.into_iter().map(|row| FlagDocument {
         job_id: row.job_id.to_string(),

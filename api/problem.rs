@@ -111,17 +111,6 @@ impl Problem {
             .header(header::RETRY_AFTER, HeaderValue::from(1))
     }
 
-    /// A read that failed: 503 where the database may answer the next time, 500 where what it
-    /// answered makes no sense to us.
-    pub(crate) fn database(error: &sqlx::Error) -> Self {
-        if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
-            || outbox::trouble(error) == Trouble::Data
-        {
-            return Self::internal(error);
-        }
-        Self::unavailable("database_unavailable", "The database does not answer; try again shortly").cause(error)
-    }
-
     /// 500: a fault of ours.
     pub(crate) fn internal(cause: &(impl ToString + ?Sized)) -> Self {
         let problem = Self::new(
@@ -212,6 +201,19 @@ impl Problem {
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         Self::invalid(invalid.code, invalid.message).field(invalid.field)
+    }
+}
+
+/// A read that failed: 503 where the database may answer the next time, 500 where what it
+/// answered makes no sense to us.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
+            || outbox::trouble(&error) == Trouble::Data
+        {
+            return Self::internal(&error);
+        }
+        Self::unavailable("database_unavailable", "The database does not answer; try again shortly").cause(&error)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Whom a person brought to the exchange, and what they were paid for it.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::{Assets, UserId};
 use serde::Serialize;
@@ -12,7 +11,7 @@ use utoipa::ToSchema;
 use crate::answers::{QueryRefused, UserUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
-use crate::job::id_in_path;
+use crate::extract::{InPath, InQuery};
 use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
@@ -68,13 +67,11 @@ struct CommissionTotal {
 pub(crate) async fn get_referrals(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Turned>, QueryRejection>,
+    InPath(id): InPath<UserId>,
+    InQuery(query): InQuery<Turned>,
 ) -> Result<Json<ReferralsDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
-    let page = Turned::page(query, &["referrals", &id.to_string()])?;
+    let page = query.page(&["referrals", &id.to_string()])?;
     require_user(&api.pool, id).await?;
-    let database = |error: sqlx::Error| Problem::database(&error);
     let mut rows = sqlx::query!(
         "
         select id, registered_at from app_user
@@ -85,12 +82,10 @@ pub(crate) async fn get_referrals(
         page.rows_max(),
     )
     .fetch_all(&api.pool)
-    .await
-    .map_err(database)?;
+    .await?;
     let next_cursor = page.cut(&mut rows, |row| row.id);
     let assets = api.assets.current().await;
-    let commissions =
-        if page.is_first() { Some(totals(&api.pool, id, &assets).await.map_err(database)?) } else { None };
+    let commissions = if page.is_first() { Some(totals(&api.pool, id, &assets).await?) } else { None };
     let referrals =
         rows.into_iter().map(|row| Brought { user_id: row.id.to_string(), registered_at: row.registered_at });
     Ok(Json(ReferralsDocument { user_id: id.to_string(), referrals: referrals.collect(), commissions, next_cursor }))
@@ -169,13 +164,11 @@ struct CommissionDocument {
 pub(crate) async fn get_commissions(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Turned>, QueryRejection>,
+    InPath(id): InPath<UserId>,
+    InQuery(query): InQuery<Turned>,
 ) -> Result<Json<CommissionsDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
-    let page = Turned::page(query, &["commissions", &id.to_string()])?;
+    let page = query.page(&["commissions", &id.to_string()])?;
     require_user(&api.pool, id).await?;
-    let database = |error: sqlx::Error| Problem::database(&error);
     let mut rows = sqlx::query!(
         r#"
         select c.job_id, c.trade_id, c.level, c.base::text as "base!", c.bps, c.amount::text as "amount!",
@@ -192,8 +185,7 @@ pub(crate) async fn get_commissions(
         page.rows_max(),
     )
     .fetch_all(&api.pool)
-    .await
-    .map_err(database)?;
+    .await?;
     let next_cursor = page.cut(&mut rows, |row| row.job_id);
     let assets = api.assets.current().await;
     let shown = rows.into_iter().map(|row| {
@@ -209,6 +201,6 @@ pub(crate) async fn get_commissions(
             amount: asset.format_signed(minor(&row.amount)?),
         })
     });
-    let commissions = shown.collect::<Result<_, sqlx::Error>>().map_err(database)?;
+    let commissions = shown.collect::<Result<_, sqlx::Error>>()?;
     Ok(Json(CommissionsDocument { user_id: id.to_string(), commissions, next_cursor }))
 }

@@ -8,7 +8,8 @@ use outbox::{Ask, Recorded};
 use serde_json::Value;
 
 use crate::app::Api;
-use crate::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, Wait, prefer_wait, trace_parent};
+use crate::extract::{Thing, require_asked_for};
+use crate::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, Wait, idempotency_key, prefer_wait, trace_parent};
 use crate::job::{JobDocument, JobState, find};
 use crate::problem::Problem;
 use crate::recorder::Written;
@@ -69,28 +70,42 @@ fn canonical(value: &Value) -> String {
     sorted(value).to_string()
 }
 
+/// How one job is asked for.
+#[derive(Debug)]
+pub(crate) struct How {
+    key: String,
+    trace_parent: Option<String>,
+    wait: Option<Wait>,
+}
+
+impl How {
+    /// # Errors
+    /// 400: there is no idempotency key, or none that can be one.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(Self { key: idempotency_key(headers)?, trace_parent: trace_parent(headers), wait: prefer_wait(headers) })
+    }
+}
+
 /// Records one job and answers: 202, or what came of it if the client prefers to wait.
 pub(crate) async fn submit(
     api: &Api,
     submitter: PrincipalId,
-    key: String,
-    headers: &HeaderMap,
+    How { key, trace_parent, wait }: How,
     job: AnyJob,
 ) -> Result<Response, Problem> {
     let assets = api.assets.current().await;
-    let ask = ask(submitter, key, trace_parent(headers), &job, &assets)?;
+    let ask = ask(submitter, key, trace_parent, &job, &assets)?;
     let written = api.recorder.record(vec![ask]).await?;
     let (recorded, at) = match written.into_iter().next() {
         Some(Written::Recorded(recorded, at)) => (recorded, at),
         Some(failed) => return Err(failure(failed)),
         None => return Err(Problem::internal("a recorded job has no answer")),
     };
-    let wait = prefer_wait(headers);
     let (document, replayed) = match recorded {
         Recorded::Conflict(_) => return Err(Problem::conflict()),
         Recorded::New(id) => (JobDocument::queued(id, &job, at), false),
         Recorded::Replay(id) => {
-            let found = find(&api.pool, id).await.map_err(|error| Problem::database(&error))?;
+            let found = find(&api.pool, id).await?;
             (found.ok_or_else(|| Problem::internal(&format!("job {id} has a request and no row")))?, true)
         }
     };
@@ -99,6 +114,18 @@ pub(crate) async fn submit(
         Some(_) | None => document,
     };
     Ok(answer(document, replayed, wait))
+}
+
+/// As [`submit`], of a job about something that must be there or be asked for.
+pub(crate) async fn submit_about(
+    api: &Api,
+    submitter: PrincipalId,
+    how: How,
+    thing: impl Thing,
+    job: AnyJob,
+) -> Result<Response, Problem> {
+    require_asked_for(&api.pool, &thing).await?;
+    submit(api, submitter, how, job).await
 }
 
 /// The job when it has ended, or as it stands when the wait is over: a job may be parked or

@@ -1,23 +1,17 @@
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use jobs::{AnyJob, Kind, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::answers::{Submitted, TradeUnknown};
 use crate::app::Api;
 use crate::auth::Submitter;
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
-use crate::job::id_in_path;
+use crate::extract::{Asked, InPath};
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
-use crate::submit::submit;
+use crate::submit::{submit, submit_about};
 
 /// Open a trade
 ///
@@ -29,20 +23,16 @@ use crate::submit::submit;
 pub(crate) async fn post_trade(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    Asked { body, how }: Asked<LockEscrow>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let payload = shape::read(&text, serde_json::from_str)?;
-    submit(&api, submitter, key, &headers, AnyJob::LockEscrow(payload)).await
+    submit(&api, submitter, how, AnyJob::LockEscrow(body)).await
 }
 
 /// What is done to a trade, and by whom.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TradeAction)]
-struct Action {
+pub(crate) struct Action {
     /// The person who does it.
     user_id: UserId,
 }
@@ -51,7 +41,7 @@ struct Action {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TradeExtension)]
-struct Extension {
+pub(crate) struct Extension {
     /// The seller.
     user_id: UserId,
     /// By how much; 60 at most unless the exchange's rules say otherwise.
@@ -68,16 +58,12 @@ struct Extension {
     request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_mark_paid(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::MarkPaid, user_id, minutes: None })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::MarkPaid, user_id, None)).await
 }
 
 /// Take a mark-paid back
@@ -89,16 +75,12 @@ pub(crate) async fn post_mark_paid(
     request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_undo(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Undo, user_id, minutes: None })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Undo, user_id, None)).await
 }
 
 /// Give the buyer more time
@@ -110,16 +92,12 @@ pub(crate) async fn post_undo(
     request_body(content = Extension, example = json!({ "user_id": "1", "minutes": 30 })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_extend(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Extension { user_id, minutes }, how }: Asked<Extension>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Extension { user_id, minutes }| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Extend, user_id, minutes: Some(minutes) })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Extend, user_id, Some(minutes))).await
 }
 
 /// Call the trade off
@@ -131,16 +109,12 @@ pub(crate) async fn post_extend(
     request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_cancel(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
-        AnyJob::TradeEvent(TradeEvent { trade_id, event: TradeEventName::Cancel, user_id, minutes: None })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Cancel, user_id, None)).await
 }
 
 /// Release the money to the buyer
@@ -152,16 +126,12 @@ pub(crate) async fn post_cancel(
     request_body(content = Action, example = json!({ "user_id": "1" })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_release(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
-        AnyJob::Release(Release { trade_id, user_id })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, AnyJob::Release(Release { trade_id, user_id })).await
 }
 
 /// Give the trade up
@@ -173,34 +143,16 @@ pub(crate) async fn post_release(
     request_body(content = Action, example = json!({ "user_id": "2" })), responses(Submitted, TradeUnknown),
 )]
 pub(crate) async fn post_refund(
-    submitter: Submitter,
+    Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(trade_id): InPath<TradeId>,
+    Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    act(&api, submitter, &id, &headers, body, |trade_id, Action { user_id }| {
-        AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
-    })
-    .await
+    submit_about(&api, submitter, how, trade_id, AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })).await
 }
 
-async fn act<A: DeserializeOwned>(
-    api: &Api,
-    Submitter(submitter): Submitter,
-    id: &str,
-    headers: &HeaderMap,
-    body: Body,
-    job: fn(TradeId, A) -> AnyJob,
-) -> Result<Response, Problem> {
-    let key = idempotency_key(headers)?;
-    let id: TradeId = id_in_path(id, "trade_unknown")?;
-    let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let action: A = shape::read(&text, serde_json::from_str)?;
-    if known_trades(&api.pool, &[id.0]).await.map_err(|error| Problem::database(&error))?.is_empty() {
-        return Err(unknown());
-    }
-    submit(api, submitter, key, headers, job(id, action)).await
+fn event(trade_id: TradeId, event: TradeEventName, user_id: UserId, minutes: Option<u16>) -> AnyJob {
+    AnyJob::TradeEvent(TradeEvent { trade_id, event, user_id, minutes })
 }
 
 /// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
@@ -219,9 +171,4 @@ pub(crate) async fn known_trades(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>,
     )
     .fetch_all(pool)
     .await
-}
-
-/// 404 for an id that names no trade.
-pub(crate) fn unknown() -> Problem {
-    Problem::not_found("trade_unknown", "No such trade")
 }

@@ -1,8 +1,7 @@
 //! Trades as clients see them: one, or a list.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::machines::trade::TradeState;
 use jobs::{Assets, Kind, LockEscrow, MakerSide, TradeId, UserId};
@@ -14,11 +13,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answers::{QueryRefused, TradeUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
-use crate::job::id_in_path;
+use crate::extract::{InPath, InQuery, Thing};
 use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
-use crate::trade::unknown;
 use crate::user::minor;
 
 /// A trade as a client sees it. Amounts are decimal text in the asset's scale.
@@ -116,19 +114,17 @@ impl Links {
 pub(crate) async fn get_trade(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    InPath(id): InPath<TradeId>,
 ) -> Result<Json<TradeDocument>, Problem> {
-    let id: TradeId = id_in_path(&id, "trade_unknown")?;
     let assets = api.assets.current().await;
-    let database = |error: sqlx::Error| Problem::database(&error);
-    let opened = rows(&api.pool, &Filter::default(), &[id.0], 1).await.map_err(database)?;
+    let opened = rows(&api.pool, &Filter::default(), &[id.0], 1).await?;
     if let Some(row) = opened.into_iter().next() {
-        return row.document(&assets).map(Json).map_err(database);
+        return Ok(Json(row.document(&assets)?));
     }
-    if let Some(trade) = asked(&api.pool, id, &assets).await.map_err(database)? {
+    if let Some(trade) = asked(&api.pool, id, &assets).await? {
         return Ok(Json(trade));
     }
-    Err(unknown())
+    Err(TradeId::unknown())
 }
 
 /// What a client asks for.
@@ -176,9 +172,8 @@ pub(crate) struct TradesDocument {
 pub(crate) async fn get_trades(
     _: Reader,
     State(api): State<Api>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<TradesDocument>, Problem> {
-    let Query(wanted) = wanted.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
     let assets = api.assets.current().await;
     let texts = [&wanted.user_id, &wanted.role, &wanted.state, &wanted.asset].map(Option::as_deref);
     let [user, role, state, asset] = texts;
@@ -193,12 +188,11 @@ pub(crate) async fn get_trades(
     }
     let [user, role, state, asset] = texts.map(Option::unwrap_or_default);
     let page = Page::read(wanted.limit, wanted.cursor.as_deref(), &["trades", user, role, state, asset])?;
-    let database = |error: sqlx::Error| Problem::database(&error);
     let looked_at_max = page.looked_at_max(filter.state.is_some() || filter.asset.is_some());
-    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await.map_err(database)?;
-    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await.map_err(database)?;
+    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await?;
+    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await?;
     let next_cursor = page.cut_of_looked_at(&mut rows, |row| row.id, &looked_at, looked_at_max);
-    let trades = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>().map_err(database)?;
+    let trades = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>()?;
     Ok(Json(TradesDocument { trades, next_cursor }))
 }
 

@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::{Assets, UserId};
 use ledger::AssetId;
@@ -14,7 +13,7 @@ use crate::answers::{QueryRefused, UserUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::cursor::Cursor;
-use crate::job::id_in_path;
+use crate::extract::{InPath, InQuery};
 use crate::problem::Problem;
 use crate::texts::{AssetCode, CodeText, Id, SignedAmountText};
 use crate::user::{minor, require_user};
@@ -137,11 +136,9 @@ pub(crate) struct Row {
 pub(crate) async fn get_transactions(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    page: Result<Query<Page>, QueryRejection>,
+    InPath(id): InPath<UserId>,
+    InQuery(page): InQuery<Page>,
 ) -> Result<Json<TransactionsDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
-    let Query(page) = page.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
     let limit = page.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         let detail = format!("limit must be 1 to {LIMIT_MAX}");
@@ -154,17 +151,16 @@ pub(crate) async fn get_transactions(
         Some(None) => return Err(Problem::invalid("asset_unknown", "no such asset").field("asset")),
     };
     require_user(&api.pool, id).await?;
-    let database = |error: sqlx::Error| Problem::database(&error);
-    let mut places = accounts(&api.pool, id, asset).await.map_err(database)?;
+    let mut places = accounts(&api.pool, id, asset).await?;
     if let Some(text) = &page.cursor {
         let cursor = Cursor::parse(text).filter(|cursor| names_only(cursor, &places));
         let cursor = cursor
             .ok_or_else(|| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
         places = cursor.before.into_iter().map(|(account_id, before)| Place { account_id, before }).collect();
     }
-    let rows = rows(&api.pool, &places, i64::from(limit)).await.map_err(database)?;
+    let rows = rows(&api.pool, &places, i64::from(limit)).await?;
     let (rows, cursor) = merge(rows, &places, usize::from(limit));
-    let transactions = rows.into_iter().map(|row| show(row, &assets)).collect::<Result<_, _>>().map_err(database)?;
+    let transactions = rows.into_iter().map(|row| show(row, &assets)).collect::<Result<_, _>>()?;
     Ok(Json(TransactionsDocument {
         user_id: id.to_string(),
         transactions,

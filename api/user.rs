@@ -1,7 +1,5 @@
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use jobs::{AnyJob, Assets, UserId, UserRegister};
 use ledger::{AssetId, Balance, Purpose};
@@ -12,12 +10,9 @@ use utoipa::ToSchema;
 use crate::answers::{Submitted, UserUnknown};
 use crate::app::Api;
 use crate::auth::{Reader, Submitter};
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
-use crate::job::id_in_path;
+use crate::extract::{Asked, InPath, Thing};
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
 use crate::submit::submit;
 use crate::texts::{AssetCode, Id, SignedAmountText};
 
@@ -31,13 +26,9 @@ use crate::texts::{AssetCode, Id, SignedAmountText};
 pub(crate) async fn post_user(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    Asked { body, how }: Asked<UserRegister>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let payload = shape::read(&text, serde_json::from_str)?;
-    submit(&api, submitter, key, &headers, AnyJob::UserRegister(payload)).await
+    submit(&api, submitter, how, AnyJob::UserRegister(body)).await
 }
 
 /// What a person has.
@@ -87,12 +78,11 @@ struct AssetBalance {
 pub(crate) async fn get_balances(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    InPath(id): InPath<UserId>,
 ) -> Result<Json<BalancesDocument>, Problem> {
-    let id: UserId = id_in_path(&id, "user_unknown")?;
     require_user(&api.pool, id).await?;
     let assets = api.assets.current().await;
-    let balances = balances(&api.pool, id, &assets).await.map_err(|error| Problem::database(&error))?;
+    let balances = balances(&api.pool, id, &assets).await?;
     Ok(Json(BalancesDocument { user_id: id.to_string(), balances }))
 }
 
@@ -100,13 +90,8 @@ pub(crate) async fn get_balances(
 pub(crate) async fn require_user(pool: &PgPool, id: UserId) -> Result<(), Problem> {
     let known = sqlx::query_scalar!(r#"select exists (select from app_user where id = $1) as "known!""#, id.0)
         .fetch_one(pool)
-        .await
-        .map_err(|error| Problem::database(&error))?;
-    if known {
-        Ok(())
-    } else {
-        Err(Problem::not_found("user_unknown", "No such user is registered; a registration counts once it has settled"))
-    }
+        .await?;
+    if known { Ok(()) } else { Err(UserId::unknown()) }
 }
 
 async fn balances(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<AssetBalance>, sqlx::Error> {

@@ -71,7 +71,7 @@ pub(crate) async fn post_nowpayments(
             tracing::info!(inbox_id, form = signed.form().as_str(), "a callback is stored");
             Ok((StatusCode::OK, Json(Status { status: "stored" })).into_response())
         }
-        Err(error) => Err(Problem::database(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,24 +1,18 @@
 //! What is asked about withdrawals: that money may leave, and what is decided about it.
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
-use jobs::{AnyJob, DecisionName, Kind, PrincipalId, UserId, WithdrawalDecision, WithdrawalId, WithdrawalRequest};
+use jobs::{AnyJob, DecisionName, UserId, WithdrawalDecision, WithdrawalId, WithdrawalRequest};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use crate::answers::{Submitted, WithdrawalUnknown};
 use crate::app::Api;
 use crate::auth::{Operator, Submitter};
-use crate::body::{BODY_BYTES_MAX, read_json};
-use crate::headers::idempotency_key;
-use crate::job::{id_in_path, is_job_of};
+use crate::extract::{Asked, InPath};
 use crate::params::Asking;
 use crate::problem::Problem;
-use crate::shape;
-use crate::submit::submit;
+use crate::submit::{submit, submit_about};
 
 /// Ask for a withdrawal
 ///
@@ -34,20 +28,16 @@ use crate::submit::submit;
 pub(crate) async fn post_withdrawal(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    Asked { body, how }: Asked<WithdrawalRequest>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let text = read_json(&headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let payload = shape::read(&text, serde_json::from_str)?;
-    submit(&api, submitter, key, &headers, AnyJob::WithdrawalRequest(payload)).await
+    submit(&api, submitter, how, AnyJob::WithdrawalRequest(body)).await
 }
 
 /// What is approved.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WithdrawalApprovalAsk)]
-struct Approval {
+pub(crate) struct Approval {
     /// The `content_hash` of the withdrawal that the approver saw.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     content_hash: String,
@@ -57,7 +47,7 @@ struct Approval {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WithdrawalRejectionAsk)]
-struct Rejection {
+pub(crate) struct Rejection {
     /// Shown to the person; 1 to 400 bytes.
     reason: String,
 }
@@ -66,7 +56,7 @@ struct Rejection {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WithdrawalCancellationAsk)]
-struct Cancellation {
+pub(crate) struct Cancellation {
     /// The person whose money it is.
     user_id: UserId,
 }
@@ -86,15 +76,11 @@ struct Cancellation {
 pub(crate) async fn post_withdrawal_approve(
     Operator(operator): Operator,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(id): InPath<WithdrawalId>,
+    Asked { body: Approval { content_hash }, how }: Asked<Approval>,
 ) -> Result<Response, Problem> {
-    let decision = |asked: Approval, id| WithdrawalDecision {
-        content_hash: Some(asked.content_hash),
-        ..nothing_said(id, DecisionName::Approve)
-    };
-    decide(&api, operator, &id, &headers, body, decision).await
+    let decision = WithdrawalDecision { content_hash: Some(content_hash), ..nothing_said(id, DecisionName::Approve) };
+    submit_about(&api, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// Refuse a withdrawal
@@ -109,15 +95,11 @@ pub(crate) async fn post_withdrawal_approve(
 pub(crate) async fn post_withdrawal_reject(
     Operator(operator): Operator,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(id): InPath<WithdrawalId>,
+    Asked { body: Rejection { reason }, how }: Asked<Rejection>,
 ) -> Result<Response, Problem> {
-    let decision = |asked: Rejection, id| WithdrawalDecision {
-        reason: Some(asked.reason),
-        ..nothing_said(id, DecisionName::Reject)
-    };
-    decide(&api, operator, &id, &headers, body, decision).await
+    let decision = WithdrawalDecision { reason: Some(reason), ..nothing_said(id, DecisionName::Reject) };
+    submit_about(&api, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// Call a withdrawal off
@@ -132,42 +114,14 @@ pub(crate) async fn post_withdrawal_reject(
 pub(crate) async fn post_withdrawal_cancel(
     Submitter(submitter): Submitter,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    InPath(id): InPath<WithdrawalId>,
+    Asked { body: Cancellation { user_id }, how }: Asked<Cancellation>,
 ) -> Result<Response, Problem> {
-    let decision = |asked: Cancellation, id| WithdrawalDecision {
-        user_id: Some(asked.user_id),
-        ..nothing_said(id, DecisionName::Cancel)
-    };
-    decide(&api, submitter, &id, &headers, body, decision).await
+    let decision = WithdrawalDecision { user_id: Some(user_id), ..nothing_said(id, DecisionName::Cancel) };
+    submit_about(&api, submitter, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// A decision without what only one of them says.
 const fn nothing_said(withdrawal_id: WithdrawalId, decision: DecisionName) -> WithdrawalDecision {
     WithdrawalDecision { withdrawal_id, decision, content_hash: None, user_id: None, reason: None }
-}
-
-async fn decide<A: DeserializeOwned>(
-    api: &Api,
-    submitter: PrincipalId,
-    id: &str,
-    headers: &HeaderMap,
-    body: Body,
-    decision: fn(A, WithdrawalId) -> WithdrawalDecision,
-) -> Result<Response, Problem> {
-    let key = idempotency_key(headers)?;
-    let id: WithdrawalId = id_in_path(id, "withdrawal_unknown")?;
-    let text = read_json(headers, body, BODY_BYTES_MAX, api.body_within).await?;
-    let asked: A = shape::read(&text, serde_json::from_str)?;
-    let known = is_job_of(&api.pool, id.0, WithdrawalRequest::NAME).await;
-    if !known.map_err(|error| Problem::database(&error))? {
-        return Err(unknown());
-    }
-    submit(api, submitter, key, headers, AnyJob::WithdrawalDecision(decision(asked, id))).await
-}
-
-/// 404 for an id that names no withdrawal.
-pub(crate) fn unknown() -> Problem {
-    Problem::not_found("withdrawal_unknown", "No such withdrawal")
 }

@@ -1,8 +1,7 @@
 //! Withdrawals as clients see them: one, or a list.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::machines::withdrawal::WithdrawalState;
 use jobs::{Assets, Kind, UserId, WithdrawalId, WithdrawalRequest};
@@ -14,13 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answers::{QueryRefused, WithdrawalUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
-use crate::job::id_in_path;
+use crate::extract::{InPath, InQuery, Thing};
 use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
 use crate::trades::one_spelling;
 use crate::user::minor;
-use crate::withdrawal_asks::unknown;
 
 /// A withdrawal as a client sees it. Amounts are decimal text in the asset's scale.
 ///
@@ -155,16 +153,14 @@ impl Links {
 pub(crate) async fn get_withdrawal(
     _: Reader,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    InPath(id): InPath<WithdrawalId>,
 ) -> Result<Json<WithdrawalDocument>, Problem> {
-    let id: WithdrawalId = id_in_path(&id, "withdrawal_unknown")?;
     let assets = api.assets.current().await;
-    let database = |error: sqlx::Error| Problem::database(&error);
-    let held = rows(&api.pool, &Filter::default(), &[id.0], 1).await.map_err(database)?;
+    let held = rows(&api.pool, &Filter::default(), &[id.0], 1).await?;
     if let Some(row) = held.into_iter().next() {
-        return row.document(&assets).map(Json).map_err(database);
+        return Ok(Json(row.document(&assets)?));
     }
-    asked(&api.pool, id, &assets).await.map_err(database)?.map(Json).ok_or_else(unknown)
+    asked(&api.pool, id, &assets).await?.map(Json).ok_or_else(WithdrawalId::unknown)
 }
 
 /// What a client asks for.
@@ -208,9 +204,8 @@ pub(crate) struct WithdrawalsDocument {
 pub(crate) async fn get_withdrawals(
     _: Reader,
     State(api): State<Api>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<WithdrawalsDocument>, Problem> {
-    let Query(wanted) = wanted.map_err(|error| Problem::bad_request("query_invalid", error.body_text()))?;
     let assets = api.assets.current().await;
     let texts = [&wanted.user_id, &wanted.state, &wanted.asset].map(Option::as_deref);
     let [user, state, asset] = texts;
@@ -221,13 +216,12 @@ pub(crate) async fn get_withdrawals(
     };
     let [user, state, asset] = texts.map(Option::unwrap_or_default);
     let page = Page::read(wanted.limit, wanted.cursor.as_deref(), &["withdrawals", user, state, asset])?;
-    let database = |error: sqlx::Error| Problem::database(&error);
     let leaves_out = filter.asset.is_some() || (filter.user.is_some() && filter.state.is_some());
     let looked_at_max = page.looked_at_max(leaves_out);
-    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await.map_err(database)?;
-    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await.map_err(database)?;
+    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await?;
+    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await?;
     let next_cursor = page.cut_of_looked_at(&mut rows, |row| row.id, &looked_at, looked_at_max);
-    let withdrawals = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>().map_err(database)?;
+    let withdrawals = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>()?;
     Ok(Json(WithdrawalsDocument { withdrawals, next_cursor }))
 }
 
