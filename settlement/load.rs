@@ -1,7 +1,6 @@
 use jobs::{AnyJob, Desk, Job, Kind, LockEscrow, TradeId, UserRegister, Want, WithdrawalRequest};
-use ledger::{AccountKey, Hold, Subject};
+use ledger::{Hold, Subject};
 use providers::nowpayments::Secret;
-use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
 use crate::tables::{
@@ -13,13 +12,13 @@ use crate::tables::{
 /// limits, trades, deposits, withdrawals, accounts with a floor, accounts without. People are read
 /// last, under the locks of their wallets.
 ///
-/// `known` are keys of accounts that exist; accounts are never deleted, so they need no look.
+/// `known` are the accounts whose ids are known already.
 pub(crate) async fn load(
     db: &mut PgConnection,
     desk: &mut Desk,
     batch: &[(Job, AnyJob)],
     secrets: &[Secret],
-    known: &mut FxHashSet<AccountKey>,
+    known: &mut account::Ids,
 ) -> Result<(), sqlx::Error> {
     let mut want = Want::default();
     for (_, kind) in batch {
@@ -40,7 +39,7 @@ pub(crate) async fn load(
     for (job, kind) in batch {
         kind.accounts(desk, job, &mut want);
     }
-    load_accounts(db, desk, &want, known).await?;
+    account::load(db, desk, &want, known).await?;
     let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
     app_user::lock(db, &want.flagged).await?;
     app_user::load(db, desk, &users).await?;
@@ -90,23 +89,9 @@ async fn load_pending(
     Ok(())
 }
 
-async fn load_accounts(
-    db: &mut PgConnection,
-    desk: &mut Desk,
-    want: &Want,
-    known: &mut FxHashSet<AccountKey>,
-) -> Result<(), sqlx::Error> {
-    let mut unknown: Vec<AccountKey> = want.accounts.difference(known).copied().collect();
-    unknown.sort_unstable();
-    account::make_missing(db, &unknown).await?;
-    let keys: Vec<AccountKey> = want.accounts.union(&want.existing).copied().collect();
-    account::load(db, desk, &keys).await?;
-    known.extend(keys.into_iter().filter(|key| desk.book.account_id(key).is_some()));
-    Ok(())
-}
-
 /// Puts the open holds of the loaded trades and withdrawals into the book. A hold changes only under
-/// the lock of its trade or withdrawal, which says all there is to it; closing it checks account and amount once more.
+/// the lock of its trade or withdrawal, which says all there is to it; closing it checks account and
+/// amount once more.
 fn load_holds(desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
     for id in &want.trades {
         let Some(trade) = desk.trades.get(id) else { continue };

@@ -2,17 +2,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jobs::{Assets, Lane, Rules};
-use ledger::AccountKey;
 use outbox::{Cursor, Suspects};
 use providers::nowpayments::Secret;
-use rustc_hash::FxHashSet;
 use sqlx::PgPool;
 
 use crate::committed::Watcher;
 use crate::tables::asset::load_assets;
-use crate::tables::rules;
+use crate::tables::{account, rules};
 
-/// How many keys of existing accounts a worker remembers: about 10 MB.
+/// How many accounts a worker remembers by their keys: about 15 MB.
 const KNOWN_ACCOUNTS_MAX: usize = 200_000;
 /// How long a claim may start behind rows that came back, such as retries.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
@@ -34,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch_max: 1024, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
+        Self { batch_max: 2048, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
     }
 }
 
@@ -43,6 +41,8 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Settler {
     pub(crate) pool: PgPool,
+    /// For what is done between batches, and must not take a connection from them.
+    pub(crate) aside: PgPool,
     pub(crate) lane: &'static str,
     pub(crate) settings: Settings,
     pub(crate) stripe: i16,
@@ -55,7 +55,7 @@ pub struct Settler {
 pub(crate) struct Memory {
     pub(crate) assets: Assets,
     pub(crate) rules: Rules,
-    pub(crate) known: FxHashSet<AccountKey>,
+    pub(crate) known: account::Ids,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
@@ -82,12 +82,29 @@ impl Settler {
         let memory = Memory {
             assets,
             rules,
-            known: FxHashSet::default(),
+            known: account::Ids::default(),
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),
         };
-        Ok(Self { pool, lane: lane.as_str(), settings, stripe, memory: Mutex::new(memory), watcher: None })
+        Ok(Self {
+            aside: pool.clone(),
+            pool,
+            lane: lane.as_str(),
+            settings,
+            stripe,
+            memory: Mutex::new(memory),
+            watcher: None,
+        })
+    }
+
+    /// The same, with another pool for what is not a batch. Two connections are then enough for
+    /// batches: one is settled while the next is claimed. The fewer there are, the warmer each of
+    /// them is: its plans are made, and its caches full.
+    #[must_use]
+    pub fn aside(mut self, pool: PgPool) -> Self {
+        self.aside = pool;
+        self
     }
 
     /// The same, with somebody who is told of every commit.
@@ -111,14 +128,14 @@ impl Settler {
     /// # Errors
     /// Any error of the database; what was known stays.
     pub async fn refresh(&self, suspects: Suspects) -> Result<(), sqlx::Error> {
-        let assets = load_assets(&self.pool).await?;
-        let rules = rules::load(&mut *self.pool.acquire().await?).await?;
+        let assets = load_assets(&self.aside).await?;
+        let rules = rules::load(&mut *self.aside.acquire().await?).await?;
         let mut memory = self.remember();
         memory.assets = assets;
         memory.rules = rules;
         memory.suspects = suspects;
         if memory.known.len() > KNOWN_ACCOUNTS_MAX {
-            memory.known = FxHashSet::default();
+            memory.known = account::Ids::default();
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
-use jobs::{Desk, UserId};
+use jobs::{Desk, UserId, Want};
 use ledger::{Account, AccountId, AccountKey, AssetId, Balance, Owner, Purpose};
+use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
-use crate::tables::corrupt;
+use crate::tables::{all_hit, corrupt};
 
 /// The parts of account keys, column by column, in the order of the keys.
 struct Columns {
@@ -24,39 +25,12 @@ impl Columns {
     }
 }
 
-/// Makes the accounts that are missing, in the order of their keys and before any account is
-/// locked: two batches that make the same ones in different orders would wait for each other.
-/// None is made for a person who does not exist.
-pub(crate) async fn make_missing(db: &mut PgConnection, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    debug_assert!(keys.is_sorted(), "the order keeps batches from waiting for each other");
-    let columns = Columns::of(keys);
-    sqlx::query!(
-        "
-        insert into account (id, owner, asset, purpose, stripe)
-        select case when w.purpose in ('world', 'receivable') then - nextval('account_id') else nextval('account_id') end,
-            w.owner, w.asset, w.purpose, w.stripe
-        from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[]) as w (owner, asset, purpose, stripe)
-        where not exists (select from account a where a.owner = w.owner and a.asset = w.asset
-                and a.purpose = w.purpose and a.stripe = w.stripe)
-            and (w.owner = 0 or exists (select from app_user u where u.id = w.owner))
-        order by w.owner, w.asset, w.purpose, w.stripe
-        on conflict do nothing
-        ",
-        &columns.owners,
-        &columns.assets,
-        &columns.purposes as _,
-        &columns.stripes,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
+/// The ids of accounts. An account is never deleted and never changes its id, so what was read once
+/// and committed holds for ever.
+pub(crate) type Ids = FxHashMap<AccountKey, AccountId>;
 
-/// An account whose row is locked.
-struct Locked {
+/// An account as a statement says it.
+struct Row {
     id: i64,
     owner: i64,
     asset: i16,
@@ -64,20 +38,96 @@ struct Locked {
     stripe: i16,
 }
 
-/// Locks the accounts that exist, in the order of their ids.
-async fn lock(db: &mut PgConnection, keys: &[AccountKey]) -> Result<Vec<Locked>, sqlx::Error> {
+fn remember(known: &mut Ids, rows: Vec<Row>) -> Result<(), sqlx::Error> {
+    for row in rows {
+        let key = AccountKey {
+            owner: Owner::new(row.owner),
+            asset: AssetId::new(row.asset),
+            purpose: Purpose::parse(&row.purpose).ok_or_else(|| corrupt("account.purpose"))?,
+            stripe: row.stripe,
+        };
+        known.insert(key, AccountId::new(row.id).ok_or_else(|| corrupt("account.id"))?);
+    }
+    Ok(())
+}
+
+fn unknown<'a>(known: &Ids, keys: impl IntoIterator<Item = &'a AccountKey>) -> Vec<AccountKey> {
+    let mut unknown: Vec<AccountKey> = keys.into_iter().filter(|key| !known.contains_key(key)).copied().collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    unknown
+}
+
+fn ids_of<'a>(known: &Ids, keys: impl IntoIterator<Item = &'a AccountKey>) -> Vec<i64> {
+    keys.into_iter().filter_map(|key| known.get(key)).map(|id| id.get()).collect()
+}
+
+/// Finds accounts, and makes those of them that are wanted in any case: in the order of their keys
+/// and before any account is locked, since two batches that make the same ones in different orders
+/// would wait for each other. None is made for a person who does not exist.
+async fn find_or_make(
+    db: &mut PgConnection,
+    known: &mut Ids,
+    keys: &[AccountKey],
+    wanted: &FxHashSet<AccountKey>,
+) -> Result<(), sqlx::Error> {
     if keys.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
+    }
+    debug_assert!(keys.is_sorted(), "the order keeps batches from waiting for each other");
+    let columns = Columns::of(keys);
+    let make: Vec<bool> = keys.iter().map(|key| wanted.contains(key)).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        with wanted as (
+            select w.owner, w.asset, w.purpose, w.stripe, w.make, a.id
+            from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[], $5::boolean[])
+                as w (owner, asset, purpose, stripe, make)
+            left join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
+        ),
+        made as (
+            insert into account (id, owner, asset, purpose, stripe)
+            select
+                case when w.purpose in ('world', 'receivable') then - nextval('account_id') else nextval('account_id') end,
+                w.owner, w.asset, w.purpose, w.stripe
+            from wanted w
+            where w.make and w.id is null and (w.owner = 0 or exists (select from app_user u where u.id = w.owner))
+            order by w.owner, w.asset, w.purpose, w.stripe
+            on conflict do nothing
+            returning id, owner, asset, purpose, stripe
+        )
+        select id as "id!", owner as "owner!", asset as "asset!", purpose as "purpose!", stripe as "stripe!"
+        from wanted where id is not null
+        union all
+        select id, owner, asset, purpose, stripe from made
+        "#,
+        &columns.owners,
+        &columns.assets,
+        &columns.purposes as _,
+        &columns.stripes,
+        &make,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    remember(known, rows)?;
+    // What is missing now was made by another batch meanwhile, and only a new statement sees that; or
+    // there is no such person.
+    find(db, known, &unknown(known, keys.iter().filter(|key| wanted.contains(key)))).await
+}
+
+/// Finds those that exist.
+async fn find(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
     }
     let columns = Columns::of(keys);
-    sqlx::query_as!(
-        Locked,
+    let rows = sqlx::query_as!(
+        Row,
         "
         select a.id, a.owner, a.asset, a.purpose, a.stripe
         from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[]) as w (owner, asset, purpose, stripe)
         join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
-        order by a.id
-        for no key update of a
         ",
         &columns.owners,
         &columns.assets,
@@ -85,25 +135,79 @@ async fn lock(db: &mut PgConnection, keys: &[AccountKey]) -> Result<Vec<Locked>,
         &columns.stripes,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    remember(known, rows)
 }
 
-/// Locks accounts, those with a floor and then those without, each in the order of their ids, and
-/// puts them on the desk with what their newest entries say.
-///
-/// A receivable is looked for in a statement after the one that locks its owner's wallet: whoever
-/// makes a receivable holds that wallet, and a statement that waits for the lock does not see what
-/// was made meanwhile. The balances are read after all locks, for the same reason.
-pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+/// Finds the receivables that exist.
+async fn find_receivables(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
     if keys.is_empty() {
         return Ok(());
     }
-    let (with_floor, without): (Vec<AccountKey>, Vec<AccountKey>) =
-        keys.iter().partition(|key| key.purpose.has_floor());
-    let mut locked = lock(&mut *db, &with_floor).await?;
-    locked.extend(lock(&mut *db, &without).await?);
-    let ids: Vec<i64> = locked.iter().map(|row| row.id).collect();
-    let newest = sqlx::query!(
+    let Columns { owners, assets, .. } = Columns::of(keys);
+    let rows = sqlx::query_as!(
+        Row,
+        "
+        select a.id, a.owner, a.asset, a.purpose, a.stripe
+        from unnest($1::bigint[], $2::smallint[]) as w (owner, asset)
+        join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = 'receivable'
+        ",
+        &owners,
+        &assets,
+    )
+    .fetch_all(db)
+    .await?;
+    remember(known, rows)
+}
+
+/// Locks accounts: those with a floor and then those without, each in the order of their ids.
+async fn lock(db: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let result = sqlx::query!("select from account where id = any ($1) order by id < 0, id for no key update", ids,)
+        .execute(db)
+        .await?;
+    all_hit(&result, ids.len())
+}
+
+/// Makes the accounts that are wanted, locks them together with those that matter only if they
+/// exist, and puts them on the desk with what their newest entries say.
+///
+/// A receivable that matters only if it exists is looked for in a statement after the one that locks
+/// its owner's wallet: whoever makes a receivable holds that wallet, and a statement that waits for the
+/// lock does not see what was made meanwhile. The balances are read after all locks, for the same
+/// reason. As nobody locks a receivable without its wallet, it does not matter which of the two
+/// statements does.
+pub(crate) async fn load(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    want: &Want,
+    known: &mut Ids,
+) -> Result<(), sqlx::Error> {
+    let all: FxHashSet<AccountKey> = want.accounts.union(&want.existing).copied().collect();
+    let late = |key: &&AccountKey| key.purpose == Purpose::Receivable && !want.accounts.contains(key);
+    let unseen = unknown(known, all.iter().filter(|key| !late(key)));
+    find_or_make(&mut *db, known, &unseen, &want.accounts).await?;
+    lock(&mut *db, &ids_of(known, &all)).await?;
+    let unseen = unknown(known, all.iter().filter(late));
+    find_receivables(&mut *db, known, &unseen).await?;
+    lock(&mut *db, &ids_of(known, &unseen)).await?;
+    let newest = newest(db, &ids_of(known, &all)).await?;
+    for key in all {
+        let Some(&id) = known.get(&key) else { continue };
+        let (version, balance) = newest.get(&id.get()).copied().unwrap_or_default();
+        desk.book.load_account(Account { id, key, version, balance }).map_err(|error| corrupt(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The newest version and balance of each account that has entries.
+async fn newest(db: &mut PgConnection, ids: &[i64]) -> Result<FxHashMap<i64, (i64, Balance)>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(FxHashMap::default());
+    }
+    let rows = sqlx::query!(
         r#"
         select a.id as "id!", e.version, e.posted as "posted: Numeric", e.held as "held: Numeric"
         from unnest($1::bigint[]) as a (id)
@@ -111,26 +215,14 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, keys: &[Account
             select version, posted, held from entry where account_id = a.id order by version desc limit 1
         ) e
         "#,
-        &ids,
+        ids,
     )
     .fetch_all(db)
     .await?;
-    let newest: rustc_hash::FxHashMap<i64, (i64, Balance)> = newest
+    Ok(rows
         .into_iter()
         .map(|row| (row.id, (row.version, Balance { posted: row.posted.0, held: row.held.0 })))
-        .collect();
-    for row in locked {
-        let (version, balance) = newest.get(&row.id).copied().unwrap_or_default();
-        let key = AccountKey {
-            owner: Owner::new(row.owner),
-            asset: AssetId::new(row.asset),
-            purpose: Purpose::parse(&row.purpose).ok_or_else(|| corrupt("account.purpose"))?,
-            stripe: row.stripe,
-        };
-        let id = AccountId::new(row.id).ok_or_else(|| corrupt("account.id"))?;
-        desk.book.load_account(Account { id, key, version, balance }).map_err(|error| corrupt(error.to_string()))?;
-    }
-    Ok(())
+        .collect())
 }
 
 /// The wallet that a trade's hold stands in.
