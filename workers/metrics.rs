@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
-
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use rustc_hash::FxHashMap;
 use settlement::{Committed, End};
 use sqlx::PgPool;
 
@@ -21,15 +20,15 @@ pub(crate) struct Metrics {
     parked: IntCounterVec,
     weather: IntCounterVec,
     connections: IntGaugeVec,
-    pools: [(&'static str, PgPool); 2],
+    pools: [(&'static str, PgPool); 3],
 }
 
 impl Metrics {
-    /// Metrics of a worker that settles with one pool and notes what it does with another.
+    /// Metrics of a worker that has these pools.
     ///
     /// # Errors
     /// A name or a label is none that Prometheus takes: a fault of ours.
-    pub(crate) fn new(settling: PgPool, noting: PgPool) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(pools: [(&'static str, &PgPool); 3]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
@@ -68,15 +67,15 @@ impl Metrics {
                 &["what"],
             )?,
             connections: register(&registry, IntGaugeVec::new(connections, &["pool", "state"])?)?,
-            pools: [("settling", settling), ("noting", noting)],
+            pools: pools.map(|(name, pool)| (name, pool.clone())),
             registry,
         })
     }
 
     /// Counts a commit.
     pub(crate) fn count(&self, committed: &Committed) {
-        let mut ends: BTreeMap<(&str, End), u64> = BTreeMap::new();
-        let mut latencies = BTreeMap::new();
+        let mut ends: FxHashMap<(&str, End), u64> = FxHashMap::default();
+        let mut latencies = FxHashMap::default();
         for done in &committed.jobs {
             let jobs = ends.entry((done.kind, done.end)).or_default();
             *jobs = jobs.saturating_add(1);
@@ -158,8 +157,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_is_counted_by_kind_end_and_reason() {
-        let pool = || PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
-        let metrics = Metrics::new(pool(), pool()).unwrap();
+        let pool = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
+        let metrics = Metrics::new(["settling", "operating", "noting"].map(|name| (name, &pool))).unwrap();
         metrics.count(&Committed {
             jobs: vec![
                 done(1, "release", End::Settled),

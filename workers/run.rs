@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, Trouble, connect_options, note_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -25,11 +25,17 @@ use crate::traces::trace;
 /// How long a process waits for a database that does not answer when it starts.
 const WAIT_FOR_DATABASE: Duration = Duration::from_mins(1);
 
+/// How long it waits between two attempts then.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// How often a worker looks whether the schema is still for it.
 const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// Connections for batches: one is settled while the next is claimed.
+const SETTLING: u32 = 2;
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -102,10 +108,13 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let notes = PgPoolOptions::new()
         .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
-    let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await.map_err(Error::Begin)?;
-    let metrics = Arc::new(Metrics::new(pool.clone(), notes.clone())?);
-    let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await.map_err(Error::Begin)?;
-    let settler = settler.watched(watcher(&metrics, options.traces));
+    let run = patiently(async || Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await).await?;
+    let aside = PgPoolOptions::new()
+        .max_connections(4)
+        .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
+    let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
+    let settler = patiently(async || Settler::new(pool.clone(), options.settings.clone(), run.id()).await).await?;
+    let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
     let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
@@ -115,7 +124,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if let Some(listener) = listener {
         exposing.spawn(expose(listener, Arc::clone(&metrics)));
     }
-    let mut beside = Beside::begin(&options, &pool, &notes, &metrics).await.map_err(Error::Begin)?;
+    let mut beside = patiently(async || Beside::begin(&options, &aside, &notes, &metrics).await).await?;
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
@@ -160,7 +169,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     tracing::info!(run = feed.run.id(), "stopped");
     // The feed's listener has a connection of the pool for itself, and closing waits for it.
     drop(feed);
-    for pool in [pool, notes] {
+    for pool in [pool, aside, notes] {
         if tokio::time::timeout(CLOSING, pool.close()).await.is_err() {
             tracing::debug!("connections were still in use; they end with the process");
         }
@@ -195,12 +204,26 @@ pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
 async fn open(options: &Options) -> Result<PgPool, StartError> {
     let started = tokio::time::Instant::now();
     loop {
-        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, 6).await {
+        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, SETTLING).await {
             Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
             other => return other,
+        }
+    }
+}
+
+/// Does what comes before the work, waiting for a database that goes away in the middle of it.
+async fn patiently<T>(begin: impl AsyncFn() -> Result<T, sqlx::Error>) -> Result<T, Error> {
+    let started = tokio::time::Instant::now();
+    loop {
+        match begin().await {
+            Err(error) if outbox::trouble(&error) == Trouble::Weather && started.elapsed() < WAIT_FOR_DATABASE => {
+                tracing::warn!(%error, "waiting up to 60 s for the database");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            other => return other.map_err(Error::Begin),
         }
     }
 }
