@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     jobs: usize,
     /// Jobs per batch.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 2048)]
     batch: u16,
     /// Worker processes.
     #[arg(long, default_value_t = 1)]
