@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
 use crate::ids::{InboxId, PaymentKey, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict, doubled};
 use crate::machines::deposit::{DepositMove, DepositState, Review, next};
 use crate::receivable;
 use crate::terms::Assets;
@@ -340,8 +340,7 @@ fn not_signed(desk: &Desk, job: &Job) -> Verdict {
     if desk.now.signed_duration_since(job.received_at) > WAIT_FOR_SECRET {
         return Verdict::contradiction("the callback is signed with none of the secrets that the worker has");
     }
-    let doublings = u32::try_from(job.attempt.clamp(0, 6)).unwrap_or(6);
-    let after = Duration::from_secs(1).saturating_mul(1 << doublings);
+    let after = doubled(job.attempt, Duration::from_secs(1), 6);
     Verdict::Later { after, why: "the callback is signed with none of the secrets that the worker has" }
 }
 

@@ -86,9 +86,14 @@ impl Job {
     /// Later, because something that comes first has not settled yet: soon at first, then at
     /// growing distances of up to 2.5 seconds.
     pub fn later(&self, why: &'static str) -> Verdict {
-        let doublings = u32::try_from(self.attempt.clamp(0, 7)).unwrap_or(7);
-        Verdict::Later { after: Duration::from_millis(20).saturating_mul(1 << doublings), why }
+        Verdict::Later { after: doubled(self.attempt, Duration::from_millis(20), 7), why }
     }
+}
+
+/// `first`, doubled for each of these attempts, but no more often than `most` times.
+pub fn doubled(attempts: i32, first: Duration, most: u32) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or_default().min(most);
+    first.saturating_mul(2_u32.saturating_pow(doublings))
 }
 
 /// A kind of job: what it carries and which rows it touches.

@@ -1,4 +1,4 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ledger::{Amount, AssetId, BasisPoints, HoldId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,11 +7,8 @@ use crate::desk::Desk;
 use crate::ids::{PrincipalId, TradeId, UserId};
 use crate::kind::{Job, Rejection, Verdict};
 use crate::machines::trade::{Forbidden, Party, TradeMove, TradeState, next};
+use crate::missing::missing;
 use crate::reason::Reason;
-
-/// How long a job waits for a lock that is neither queued nor ended. Longer than this it is a
-/// mistake.
-const WAIT_FOR_LOCK: TimeDelta = TimeDelta::seconds(60);
 
 /// A trade as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +108,8 @@ pub(crate) fn judge(
     by: Actor,
 ) -> Result<(Trade, TradeState), Verdict> {
     let Some(trade) = desk.trades.get(&id) else {
-        return Err(missing(desk, job, id));
+        let reasons = (Reason::TradeNeverOpened, Reason::TradeUnknown);
+        return Err(missing(desk, job, id.0, reasons, "the trade's lock has not settled yet"));
     };
     let party = match by {
         Actor::User(user) => trade.party(user),
@@ -142,17 +140,4 @@ const fn reason(forbidden: Forbidden) -> Reason {
         Forbidden::NotHoldfast => Reason::NotHoldfast,
         Forbidden::WrongState => Reason::WrongState,
     }
-}
-
-/// What to say of a trade that is not there: its lock was refused, is still to come, or never was.
-fn missing(desk: &Desk, job: &Job, id: TradeId) -> Verdict {
-    if desk.refused.contains(&id.0) {
-        return Reason::TradeNeverOpened.into();
-    }
-    // A lock that is queued will come, however long the queue. One that is not may be parked.
-    let waited = desk.now.signed_duration_since(job.received_at);
-    if !desk.awaited.contains(&id.0) && waited > WAIT_FOR_LOCK {
-        return Reason::TradeUnknown.into();
-    }
-    job.later("the trade's lock has not settled yet")
 }

@@ -1,4 +1,4 @@
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use ledger::{Amount, AssetId, HoldId, JobId};
 use sha2::{Digest, Sha256};
 
@@ -6,11 +6,8 @@ use crate::desk::Desk;
 use crate::ids::{PrincipalId, UserId, WithdrawalId};
 use crate::kind::{Job, Rejection, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
+use crate::missing::missing;
 use crate::reason::Reason;
-
-/// How long a decision waits for a request that is neither queued nor ended. Longer than this it
-/// is a mistake.
-const WAIT_FOR_REQUEST: TimeDelta = TimeDelta::seconds(60);
 
 /// A withdrawal as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,14 +149,8 @@ pub(crate) fn find(desk: &Desk, job: &Job, id: WithdrawalId) -> Result<Withdrawa
     if let Some(withdrawal) = desk.withdrawals.get(&id) {
         return Ok(withdrawal.clone());
     }
-    if desk.refused.contains(&id.0) {
-        return Err(Reason::WithdrawalNeverOpened.into());
-    }
-    let waited = desk.now.signed_duration_since(job.received_at);
-    if !desk.awaited.contains(&id.0) && waited > WAIT_FOR_REQUEST {
-        return Err(Reason::WithdrawalUnknown.into());
-    }
-    Err(job.later("the withdrawal's request has not settled yet"))
+    let reasons = (Reason::WithdrawalNeverOpened, Reason::WithdrawalUnknown);
+    Err(missing(desk, job, id.0, reasons, "the withdrawal's request has not settled yet"))
 }
 
 /// The job that an approval is the work of.

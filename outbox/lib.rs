@@ -27,7 +27,7 @@ pub use nudge::{Ears, nudge};
 pub use overtaken::{overtaken, received_by};
 pub use park::{Parked, park};
 pub use partitions::partitions_ahead;
-pub use pause::{Moment, PutOff, behind_paused, moment, put_off, wake};
+pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};
 pub use retry::{Postponed, backoff, postpone};
 pub use run::{Run, Suspects};
 pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate, still_fits};

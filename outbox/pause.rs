@@ -6,7 +6,7 @@ use crate::schema::{SCHEMA_VERSION, SchemaError};
 /// How long a job is put off by a pause. Resuming ends it earlier.
 const PUT_OFF: &str = "1 hour";
 /// How many resumed jobs one call of [`wake`] brings back.
-const WAKE_MAX: i64 = 1_000;
+pub const WAKE_MAX: u16 = 1_000;
 
 /// When a transaction began, and what was paused then.
 #[derive(Clone, Debug)]
@@ -162,7 +162,7 @@ pub async fn wake(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
             for update skip locked
         ))
         ",
-        WAKE_MAX,
+        i64::from(WAKE_MAX),
     )
     .execute(db)
     .await?;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobs::{Job, Reason, Rejection, Verdict};
+use jobs::{Job, Reason, Rejection, Verdict, doubled};
 use outbox::{Ended, Parked, Postponed, PutOff};
 
 use crate::settle::Report;
@@ -32,8 +32,7 @@ impl Decisions {
             self.ended.retain(|ended| ended.job_id != *job_id);
             self.report.rejected = self.report.rejected.saturating_sub(1);
             self.report.postponed = self.report.postponed.saturating_add(1);
-            let doublings = u32::try_from(*attempt).unwrap_or_default().min(6);
-            let after = Duration::from_millis(10).saturating_mul(1 << doublings);
+            let after = doubled(*attempt, Duration::from_millis(10), 6);
             let why = "it has overtaken an earlier job of its subject";
             self.postponed.push(Postponed { job_id: *job_id, attempt: *attempt, after, why });
         }

@@ -20,8 +20,6 @@ const BATCH_MAX: u16 = 32;
 const POLL_MOST: Duration = Duration::from_millis(200);
 /// How often it is looked for jobs whose pause is over.
 const WAKE_EVERY: Duration = Duration::from_millis(250);
-/// How many jobs one look brings back; where it is that many there may be more.
-const WOKEN_MAX: u64 = 1_000;
 
 /// What every worker of the ledger does beside it: it settles what operators ask for, on a
 /// connection and in a loop of its own, so that neither a backlog nor a long batch delays a pause;
@@ -101,7 +99,8 @@ async fn work(feed: Arc<Feed>) {
 async fn wake(pool: PgPool) {
     loop {
         match woken(&pool).await {
-            Ok(WOKEN_MAX..) => continue,
+            // There may be more.
+            Ok(woken) if woken >= u64::from(outbox::WAKE_MAX) => continue,
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "no look at what was resumed; trying again"),
         }

@@ -5,6 +5,7 @@ use providers::nowpayments::PaymentStatus;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
+use crate::tables::asset::amount;
 use crate::tables::ipn_inbox::{NOWPAYMENTS, stage};
 use crate::tables::{all_hit, corrupt};
 
@@ -61,10 +62,6 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk) -> Result<(), s
         desk.deposits.load(PaymentKey { provider: NOWPAYMENTS, payment_id: row.payment_id }, deposit);
     }
     Ok(())
-}
-
-fn amount(stored: Numeric) -> Result<Amount, sqlx::Error> {
-    Amount::from_minor(stored.0).map_err(|_| corrupt("an amount of a deposit"))
 }
 
 /// The rows of one store, column by column.

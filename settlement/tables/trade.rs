@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 use jobs::machines::trade::TradeState;
 use jobs::{Desk, MakerSide, Trade, TradeId, UserId};
-use ledger::{Amount, AssetId, HoldId};
+use ledger::{AssetId, HoldId};
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
-use crate::tables::asset::rate;
+use crate::tables::asset::{amount, rate};
 use crate::tables::{all_hit, corrupt, stored_rate};
 
 /// Locks trades in the order of their ids and reads them.
@@ -50,10 +50,6 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
         desk.trades.load(TradeId(row.id), trade);
     }
     Ok(())
-}
-
-fn amount(stored: Numeric) -> Result<Amount, sqlx::Error> {
-    Amount::from_minor(stored.0).map_err(|_| corrupt("an amount of a trade"))
 }
 
 /// Stores the trades that were opened and those that moved.
