@@ -1,6 +1,6 @@
--- A trade is updated twice in its life and a hold once, soon after they were written and without
--- touching an indexed column: with this much room the new row version stays on its page, and no index
--- is written.
+-- A trade is updated twice in its life and a hold once, soon after they were written and, unless a
+-- deadline is put off, without touching an indexed column: with this much room the new row version
+-- stays on its page, and no index is written.
 alter table trade set (fillfactor = 45);
 alter table hold set (fillfactor = 50);
 

@@ -36,8 +36,8 @@ impl Default for Settings {
     }
 }
 
-/// What a worker of a lane that is settled in batches knows from one batch to the next. None of it is needed for
-/// correctness; it only saves statements.
+/// What a worker of a lane that is settled in batches knows from one batch to the next. None of it is
+/// needed for correctness; it only saves statements.
 #[derive(Debug)]
 pub struct Settler {
     pub(crate) pool: PgPool,
@@ -98,9 +98,9 @@ impl Settler {
         })
     }
 
-    /// The same, with another pool for what is not a batch. Two connections are then enough for
-    /// batches: one is settled while the next is claimed. The fewer there are, the warmer each of
-    /// them is: its plans are made, and its caches full.
+    /// The same, with another pool for what is not a batch. One connection is then enough for batches,
+    /// which are claimed and settled one after the other; and it is a warm one, whose plans are made
+    /// and whose caches are full.
     #[must_use]
     pub fn aside(mut self, pool: PgPool) -> Self {
         self.aside = pool;

@@ -285,3 +285,33 @@ async fn the_fence_never_restarts() {
         sqlx::query!("select attempt, detail from parked where job_id = $1", id).fetch_one(&db.owner).await.unwrap();
     assert_eq!((kept.attempt, kept.detail.as_str()), (leased[0].attempt, "a\u{fffd}b"));
 }
+
+/// `scenario failover_reuses_ids`: a server that took over has lost the newest accounts and given
+/// their ids to others. A worker that remembers the old ones credits whom the job names.
+#[tokio::test]
+async fn an_id_that_has_become_anothers_is_looked_up_again() {
+    let db = Db::new().await;
+    let [first, second] = db.people().await;
+    let settler = db.settler().await;
+    // Too much to be credited at once: their wallets are made, and nothing is in them.
+    for person in [first, second] {
+        db.deposit(person, "btc", "5000").await;
+    }
+    db.drain_with(&settler).await;
+    db.sql(&format!(
+        "set session_replication_role = replica;
+        alter table account drop constraint account_key_unique;
+        update account set owner = {first} + {second} - owner where owner in ({first}, {second});
+        alter table account add constraint account_key_unique unique (owner, asset, purpose, stripe)"
+    ))
+    .await;
+    let job = db.deposit(first, "btc", "0.5").await;
+    db.drain_with(&settler).await;
+    assert_eq!((db.outcome(job).await.as_str(), db.result(job).await.as_str()), ("settled", ""));
+    let whose = sqlx::query_scalar!("select a.owner from account a join entry e on e.account_id = a.id where a.id > 0")
+        .fetch_all(&db.owner)
+        .await
+        .unwrap();
+    assert_eq!(whose, [first]);
+    db.verified().await;
+}

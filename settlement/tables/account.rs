@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
-use crate::tables::{all_hit, corrupt};
+use crate::tables::corrupt;
 
 /// The parts of account keys, column by column, in the order of the keys.
 struct Columns {
@@ -25,8 +25,9 @@ impl Columns {
     }
 }
 
-/// The ids of accounts. An account is never deleted and never changes its id, so what was read once
-/// and committed holds for ever.
+/// The ids of accounts. An account is never deleted and never changes its id; but a server that takes
+/// over may have lost the newest of them, and may give their ids away again. So whoever locks an
+/// account looks whether it is still the one that it was.
 pub(crate) type Ids = FxHashMap<AccountKey, AccountId>;
 
 /// An account as a statement says it.
@@ -111,9 +112,9 @@ async fn find_or_make(
     .fetch_all(&mut *db)
     .await?;
     remember(known, rows)?;
-    // What is missing now was made by another batch meanwhile, and only a new statement sees that; or
-    // there is no such person.
-    find(db, known, &unknown(known, keys.iter().filter(|key| wanted.contains(key)))).await
+    // What is missing now may have been made by another batch meanwhile, and only a new statement sees
+    // that; or it was never made.
+    find(db, known, &unknown(known, keys)).await
 }
 
 /// Finds those that exist.
@@ -160,15 +161,39 @@ async fn find_receivables(db: &mut PgConnection, known: &mut Ids, keys: &[Accoun
     remember(known, rows)
 }
 
-/// Locks accounts: those with a floor and then those without, each in the order of their ids.
-async fn lock(db: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+/// Locks those of the accounts that are known: those with a floor and then those without, each in the
+/// order of their ids.
+///
+/// # Errors
+/// [`sqlx::Error::RowNotFound`] if one of them is not the account that it was: whoever forgets what
+/// they know and looks again finds the right one.
+async fn lock(
+    db: &mut PgConnection,
+    known: &Ids,
+    keys: impl IntoIterator<Item = &AccountKey>,
+) -> Result<(), sqlx::Error> {
+    let ids = ids_of(known, keys);
     if ids.is_empty() {
         return Ok(());
     }
-    let result = sqlx::query!("select from account where id = any ($1) order by id < 0, id for no key update", ids,)
-        .execute(db)
-        .await?;
-    all_hit(&result, ids.len())
+    let rows = sqlx::query_as!(
+        Row,
+        "
+        select id, owner, asset, purpose, stripe from account
+        where id = any ($1) order by id < 0, id for no key update
+        ",
+        &ids,
+    )
+    .fetch_all(db)
+    .await?;
+    let whole = rows.len() == ids.len();
+    let mut locked = Ids::default();
+    remember(&mut locked, rows)?;
+    if whole && locked.iter().all(|(key, id)| known.get(key) == Some(id)) {
+        Ok(())
+    } else {
+        Err(sqlx::Error::RowNotFound)
+    }
 }
 
 /// Makes the accounts that are wanted, locks them together with those that matter only if they
@@ -189,10 +214,10 @@ pub(crate) async fn load(
     let late = |key: &&AccountKey| key.purpose == Purpose::Receivable && !want.accounts.contains(key);
     let unseen = unknown(known, all.iter().filter(|key| !late(key)));
     find_or_make(&mut *db, known, &unseen, &want.accounts).await?;
-    lock(&mut *db, &ids_of(known, &all)).await?;
+    lock(&mut *db, known, &all).await?;
     let unseen = unknown(known, all.iter().filter(late));
     find_receivables(&mut *db, known, &unseen).await?;
-    lock(&mut *db, &ids_of(known, &unseen)).await?;
+    lock(&mut *db, known, &unseen).await?;
     let newest = newest(db, &ids_of(known, &all)).await?;
     for key in all {
         let Some(&id) = known.get(&key) else { continue };
