@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, SchemaError, StartError, Trouble, connect_options, note_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -34,8 +34,8 @@ const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Connections for batches: one is settled while the next is claimed.
-const SETTLING: u32 = 2;
+/// Connections for batches, which are claimed and settled one after the other.
+const SETTLING: u32 = 1;
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -108,12 +108,15 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let notes = PgPoolOptions::new()
         .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
-    let run = patiently(async || Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await).await?;
+    let mut shutdown = Box::pin(shutdown);
+    let begin = async || Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await;
+    let Some(run) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     let aside = PgPoolOptions::new()
         .max_connections(4)
         .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
-    let settler = patiently(async || Settler::new(pool.clone(), options.settings.clone(), run.id()).await).await?;
+    let begin = async || Settler::new(pool.clone(), options.settings.clone(), run.id()).await;
+    let Some(settler) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
     let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
@@ -124,7 +127,8 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if let Some(listener) = listener {
         exposing.spawn(expose(listener, Arc::clone(&metrics)));
     }
-    let mut beside = patiently(async || Beside::begin(&options, &aside, &notes, &metrics).await).await?;
+    let begin = async || Beside::begin(&options, &aside, &notes, &metrics).await;
+    let Some(mut beside) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
@@ -214,16 +218,23 @@ async fn open(options: &Options) -> Result<PgPool, StartError> {
     }
 }
 
-/// Does what comes before the work, waiting for a database that goes away in the middle of it.
-async fn patiently<T>(begin: impl AsyncFn() -> Result<T, sqlx::Error>) -> Result<T, Error> {
+/// Does what comes before the work, waiting for a database that goes away in the middle of it. None
+/// if the order to stop came meanwhile.
+async fn patiently<T>(
+    shutdown: &mut (impl Future<Output = ()> + Unpin),
+    begin: impl AsyncFn() -> Result<T, sqlx::Error>,
+) -> Result<Option<T>, Error> {
     let started = tokio::time::Instant::now();
     loop {
         match begin().await {
-            Err(error) if outbox::trouble(&error) == Trouble::Weather && started.elapsed() < WAIT_FOR_DATABASE => {
+            Err(error) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
-                tokio::time::sleep(LOOK_AGAIN).await;
             }
-            other => return other.map_err(Error::Begin),
+            other => return other.map(Some).map_err(Error::Begin),
+        }
+        tokio::select! {
+            () = &mut *shutdown => return Ok(None),
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }
