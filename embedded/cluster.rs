@@ -22,6 +22,7 @@ use crate::{Error, archive, fetch, find, stale};
 pub struct Cluster {
     data: PathBuf,
     sockets: PathBuf,
+    programs: PathBuf,
     server: Arc<Server>,
 }
 
@@ -86,6 +87,11 @@ impl Cluster {
     /// The data directory.
     pub fn data_dir(&self) -> &Path {
         &self.data
+    }
+
+    /// The directory of the server's programs; an installation may have more of them than it needs.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// The process id of the postmaster that was started last; none after a crash or a halt that
@@ -179,6 +185,7 @@ fn launch(options: &Options, binaries: &find::Binaries, account: Account) -> Res
         Ok(postmaster) => Ok(Cluster {
             data,
             sockets,
+            programs: binaries.postgres.parent().map(Path::to_path_buf).unwrap_or_default(),
             server: Arc::new(Server { leash: Mutex::new(Some(leash)), postmaster: AtomicU32::new(postmaster) }),
         }),
         Err(error) => {

@@ -1,9 +1,10 @@
-//! `cargo bench --bench money_day`: how fast queued jobs of the money day are settled, and with
-//! `-- http` how fast the API takes them and how long it is until they are settled.
+//! `cargo bench --bench money_day -- <measure>`: how fast the money day is settled, and what that is
+//! to be compared with.
 //!
 //! It starts a Postgres of its own with fsync on, queues the load, drains it with real worker
-//! processes, and prints jobs/s, statements per batch, WAL bytes per job, and a JSON line. Every
-//! run ends with `verify`; a rejection fails it.
+//! processes, and prints jobs/s, statements per batch, WAL bytes per job, and a JSON line. What is
+//! compared takes turns, and only ratios of one run mean much. Every run that moves money ends with
+//! `verify`; a rejection fails it.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,9 +19,11 @@
     reason = "a benchmark prints ratios and is asked by its environment; no money passes through a float"
 )]
 
+mod decide;
 mod drain;
 mod http;
 mod load;
+mod pgbench;
 mod server;
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +33,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "money_day", version, about)]
 struct Arguments {
-    /// What is measured: settle drains queued jobs, http asks for them.
+    /// What is measured.
     #[arg(value_enum, default_value_t = Measure::Settle)]
     measure: Measure,
     /// What the load of settle is made of.
@@ -69,7 +72,11 @@ enum Measure {
     Settle,
     /// Durable 202s per second on 64 connections, and the time from POST to settled.
     Http,
-    /// Both.
+    /// Jobs that one core decides in memory.
+    Decide,
+    /// Queued jobs drained per second for each transaction of TPC-B that the same server does.
+    Pgbench,
+    /// All of it.
     All,
 }
 
@@ -83,15 +90,24 @@ async fn main() -> Result<()> {
         arguments.seconds = 1;
         arguments.measure = Measure::All;
     }
+    let wanted = |measure| [measure, Measure::All].contains(&arguments.measure);
+    if wanted(Measure::Decide) {
+        decide::measure(arguments.seconds.div_ceil(5), arguments.rounds)?;
+    }
+    if arguments.measure == Measure::Decide {
+        return Ok(());
+    }
     let server = server::Server::start().await?;
     eprintln!("{}", server.describe().await?);
     let people =
         load::people(&server, arguments.people, arguments.load).await.context("registering and funding people")?;
-    if arguments.measure != Measure::Settle {
+    if wanted(Measure::Http) {
         http::measure(&server, &people, arguments.seconds).await?;
     }
-    if arguments.measure != Measure::Http {
-        settle(&server, &people, &arguments).await?;
+    if wanted(Measure::Pgbench) {
+        settle_and_pgbench(&server, &people, &arguments).await?;
+    } else if wanted(Measure::Settle) {
+        settle(&server, &people, &arguments, None).await?;
     }
     let verification = settlement::verify::verify(&server.owner).await?;
     if !verification.is_clean() {
@@ -101,15 +117,50 @@ async fn main() -> Result<()> {
     server.stop().await
 }
 
-async fn settle(server: &server::Server, people: &load::People, arguments: &Arguments) -> Result<()> {
-    let mut rounds = Vec::new();
+/// Rounds of the load and of pgbench in turns.
+async fn settle_and_pgbench(server: &server::Server, people: &load::People, arguments: &Arguments) -> Result<()> {
+    let pgbench = pgbench::Pgbench::prepare(server, arguments.seconds).await?;
+    if pgbench.is_none() {
+        eprintln!("pgbench: skipped, this server came without it");
+    }
+    settle(server, people, arguments, pgbench).await
+}
+
+async fn settle(
+    server: &server::Server,
+    people: &load::People,
+    arguments: &Arguments,
+    pgbench: Option<pgbench::Pgbench>,
+) -> Result<()> {
+    let (mut rounds, mut ratios) = (Vec::new(), Vec::new());
     for round in 1..=arguments.rounds {
         let queued =
             load::queue(server, people, arguments.jobs, round, arguments.load).await.context("queueing the load")?;
         let drained = drain::drain(server, arguments.workers, arguments.batch, queued).await?;
         eprintln!("round {round}: {drained}");
+        if let Some(pgbench) = &pgbench {
+            let (tps, clients) = (pgbench.tps(arguments.seconds)?, pgbench.clients());
+            let ratio = drained.jobs_per_second as f64 / tps;
+            eprintln!(
+                "round {round}: pgbench {tps:.0} transactions/s with {clients} clients; {ratio:.1} times as many jobs"
+            );
+            ratios.push(ratio);
+        }
         rounds.push(drained);
     }
+    print(rounds, arguments)?;
+    ratios.sort_by(f64::total_cmp);
+    if let (Some(median), Some(first), Some(last)) = (ratios.get(ratios.len() / 2), ratios.first(), ratios.last()) {
+        println!(
+            "settled jobs for each transaction of pgbench: {median:.1} (median of {}; {first:.1} … {last:.1})",
+            ratios.len()
+        );
+        println!("{}", serde_json::json!({ "measure": "settle rate / pgbench", "ratio": median, "rounds": ratios }));
+    }
+    Ok(())
+}
+
+fn print(mut rounds: Vec<drain::Drained>, arguments: &Arguments) -> Result<()> {
     rounds.sort_by_key(|drained| drained.jobs_per_second);
     let median = rounds.get(rounds.len() / 2).context("at least one round")?;
     println!(

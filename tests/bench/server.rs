@@ -43,6 +43,16 @@ impl Server {
         Ok(Self { cluster, owner, api })
     }
 
+    /// Where the server's programs are.
+    pub(crate) fn programs(&self) -> &std::path::Path {
+        self.cluster.programs()
+    }
+
+    /// Where somebody connects to a database.
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
+        self.cluster.url(user, database)
+    }
+
     /// Where workers connect.
     pub(crate) fn worker_url(&self) -> String {
         self.cluster.url("holdfast_worker", "bench")

@@ -1,0 +1,160 @@
+//! Deciding alone: how many jobs of the money day one core decides a second, in memory. Reading
+//! payloads, checking signatures, loading and storing are not part of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, Utc};
+use jobs::{
+    AnyJob, AssetTerms, Assets, Day, DepositCredit, Desk, Fact, InboxId, Job, LockEscrow, MakerSide, PaymentKey,
+    PrincipalId, Referrer, Refund, Release, Rules, Stage, Tier, TradeEvent, TradeEventName, TradeId, User, UserId,
+    UserRegister, Verdict, WithdrawTerms, WithdrawalRequest,
+};
+use ledger::{Account, AccountId, Amount, Asset, AssetId, Balance, BasisPoints, JobId, Purpose};
+
+/// What is traded.
+const ASSET: AssetId = AssetId::new(1);
+/// People on each desk, each with a wallet.
+const PEOPLE: i64 = 1_000;
+/// The money day in twentieths: deposits, locks, marks, releases, refunds, withdrawals, registrations
+/// as 25, 20, 20, 14, 6, 10 and 5 of a hundred.
+const HUNDREDS: i64 = 20;
+
+/// Prints jobs per second and core.
+pub(crate) fn measure(seconds: u64, rounds: usize) -> Result<()> {
+    let mut rates = Vec::new();
+    for _ in 0..rounds {
+        let (mut jobs, mut spent) = (0_usize, Duration::ZERO);
+        while spent < Duration::from_secs(seconds) {
+            let (mut desk, asked) = batch()?;
+            let began = Instant::now();
+            for (job, kind) in &asked {
+                // As the driver does.
+                let mark = desk.mark();
+                let verdict = kind.decide(&mut desk, job);
+                if !matches!(verdict, Verdict::Settled(_)) {
+                    desk.undo(mark);
+                    ensure!(false, "a job of the load was not settled: {verdict:?}");
+                }
+            }
+            spent = spent.saturating_add(began.elapsed());
+            jobs = jobs.saturating_add(asked.len());
+        }
+        rates.push((jobs as f64 / spent.as_secs_f64()) as u64);
+    }
+    rates.sort_unstable();
+    let (first, last) = (rates.first().context("at least one round")?, rates.last().context("one")?);
+    let median = rates.get(rates.len() / 2).context("one")?;
+    println!("decide alone: {median} jobs/s on one core (median of {rounds}; {first} … {last})");
+    println!("{}", serde_json::json!({ "measure": "decide alone", "jobs_per_second": median, "rounds": rates }));
+    Ok(())
+}
+
+/// A desk with everything that its jobs touch, and two thousand jobs in the order of receipt.
+fn batch() -> Result<(Desk, Vec<(Job, AnyJob)>)> {
+    let mut desk = desk()?;
+    let mut kinds = Vec::new();
+    let person = |number: i64| UserId(number.rem_euclid(PEOPLE).saturating_add(1));
+    for hundred in 0..HUNDREDS {
+        kinds.extend((0..20).map(|at| lock(person(hundred * 7 + at), person(hundred * 7 + at + 31))));
+    }
+    let locks = i64::try_from(kinds.len())?;
+    // The id of a lock is that of its trade, and its buyer is 31 places behind its seller.
+    let parties = |at: i64| (person(at / 20 * 7 + at % 20), person(at / 20 * 7 + at % 20 + 31));
+    let trade = |at: i64| TradeId(1_000_000 + at);
+    for at in 0..locks {
+        let (trade_id, user_id) = (trade(at), parties(at).1);
+        let event = TradeEventName::MarkPaid;
+        kinds.push(AnyJob::TradeEvent(TradeEvent { trade_id, event, user_id, minutes: None }));
+    }
+    for at in 0..locks {
+        let (trade_id, (seller, buyer)) = (trade(at), parties(at));
+        kinds.push(if at % 20 < 14 {
+            AnyJob::Release(Release { trade_id, user_id: seller })
+        } else {
+            AnyJob::Refund(Refund { trade_id, user_id: Some(buyer) })
+        });
+    }
+    for hundred in 0..HUNDREDS {
+        for at in 0..25 {
+            let inbox_id = InboxId(hundred * 25 + at + 1);
+            desk.inbox.insert(inbox_id, Ok(paid(inbox_id, person(hundred * 3 + at))));
+            kinds.push(AnyJob::DepositCredit(DepositCredit { inbox_id }));
+        }
+        kinds.extend((0..10).map(|at| withdraw(person(hundred * 5 + at))));
+        let referrer_id = Some(person(hundred));
+        kinds.extend((0..5).map(|_| AnyJob::UserRegister(UserRegister { referrer_id })));
+    }
+    let asked: Vec<(Job, AnyJob)> = (1_000_000..).zip(kinds).map(|(id, kind)| (job(id), kind)).collect();
+    let mut want = jobs::Want::default();
+    for (job, kind) in &asked {
+        kind.limits(&desk, job, &mut want);
+    }
+    for key in want.days {
+        desk.days.load(key, Day { used: Amount::ZERO, max: Amount::ZERO });
+    }
+    Ok((desk, asked))
+}
+
+const fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH
+}
+
+fn job(id: i64) -> Job {
+    Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: now(), attempt: 0, trace_parent: None }
+}
+
+fn desk() -> Result<Desk> {
+    let rate = |bps| BasisPoints::new(bps).context("a rate");
+    let withdraw = WithdrawTerms {
+        rail: "crypto".to_owned(),
+        network: "btc".to_owned(),
+        scale: 8,
+        min: Amount::ZERO,
+        fee: Amount::from_minor(1_000)?,
+        network_fee_max: Amount::from_minor(1_000)?,
+        two_approvals_above: Amount::MAX,
+    };
+    let asset = Asset { id: ASSET, code: "btc".to_owned(), scale: 8 };
+    let (maker_rate, taker_rate) = (rate(10)?, rate(25)?);
+    let terms = AssetTerms { asset, credit_max: Amount::MAX, maker_rate, taker_rate, withdraw };
+    let mut rules = Rules::default();
+    rules.kyc_limits.insert((3, ASSET), Amount::MAX);
+    rules.referral_rates.insert((Tier::Standard, 1), rate(2_000)?);
+    let mut desk = Desk::new(now(), 0, Assets::new(vec![terms]), rules);
+    let world = (-1, desk.house(ASSET, Purpose::World), -1_000_000_000_000_000);
+    let fees = (PEOPLE.saturating_add(1), desk.house(ASSET, Purpose::Fee), 0);
+    let wallets = (1..=PEOPLE).map(|id| (id, Desk::wallet(UserId(id), ASSET), 1_000_000_000_000));
+    for (id, key, posted) in wallets.chain([world, fees]) {
+        let (id, balance) = (AccountId::new(id).context("an id")?, Balance { posted, held: 0 });
+        desk.book.load_account(Account { id, key, version: 1, balance })?;
+    }
+    for id in 1..=PEOPLE {
+        let referrer = Some(Referrer { id: UserId(id.rem_euclid(PEOPLE).saturating_add(1)), tier: Tier::Standard });
+        let user = User { referrer, tier: Tier::Standard, frozen: false, kyc: 3, registered_at: now() };
+        desk.users.load(UserId(id), user);
+    }
+    Ok(desk)
+}
+
+fn lock(seller_id: UserId, buyer_id: UserId) -> AnyJob {
+    let (asset, amount) = ("btc".to_owned(), "0.0025".to_owned());
+    AnyJob::LockEscrow(LockEscrow { seller_id, buyer_id, asset, amount, maker: MakerSide::Seller })
+}
+
+fn withdraw(user_id: UserId) -> AnyJob {
+    let (asset, amount) = ("btc".to_owned(), "0.0001".to_owned());
+    AnyJob::WithdrawalRequest(WithdrawalRequest { user_id, asset, amount, address: "somewhere".to_owned(), memo: None })
+}
+
+/// What a signed callback says of a payment that has come.
+fn paid(inbox: InboxId, user: UserId) -> Fact {
+    Fact {
+        stage: Stage::Paid,
+        status: "finished".to_owned(),
+        payment: PaymentKey { provider: "nowpayments", payment_id: inbox.0.to_string() },
+        parent_payment_id: None,
+        order_id: Some(jobs::order_id_of(user)),
+        outcome: Some(("0.0025".to_owned(), "btc".to_owned())),
+    }
+}

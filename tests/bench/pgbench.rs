@@ -1,0 +1,68 @@
+//! The server's own yardstick: TPC-B as pgbench runs it, on the same server with the same settings.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::server::Server;
+
+/// Rows of pgbench's tables, in its units of 100,000 accounts.
+const SCALE: &str = "20";
+/// Connections that are tried for the best figure.
+const CLIENTS: [u16; 4] = [1, 4, 16, 32];
+
+/// pgbench, with its tables made and its best number of connections found.
+pub(crate) struct Pgbench {
+    program: PathBuf,
+    url: String,
+    clients: u16,
+}
+
+impl Pgbench {
+    /// Makes its database and finds how many connections are best; none where the server came
+    /// without the program.
+    pub(crate) async fn prepare(server: &Server, seconds: u64) -> Result<Option<Self>> {
+        let program = server.programs().join("pgbench");
+        if !program.exists() {
+            return Ok(None);
+        }
+        sqlx::raw_sql("create database tpcb").execute(&server.owner).await?;
+        let mut pgbench = Self { program, url: server.url("postgres", "tpcb"), clients: 1 };
+        pgbench.run(&["--initialize", "--quiet", "--scale", SCALE])?;
+        let mut best = 0.0;
+        for clients in CLIENTS {
+            pgbench.clients = clients;
+            let tps = pgbench.tps(seconds.div_ceil(3))?;
+            eprintln!("pgbench with {clients} clients: {tps:.0} transactions/s");
+            best = f64::max(best, tps);
+            if best > tps {
+                // More connections have not helped: the one before it was the best.
+                let place = CLIENTS.iter().position(|tried| *tried == clients).unwrap_or(1);
+                pgbench.clients = CLIENTS.get(place.saturating_sub(1)).copied().unwrap_or(clients);
+                break;
+            }
+        }
+        Ok(Some(pgbench))
+    }
+
+    /// Its best number of connections.
+    pub(crate) const fn clients(&self) -> u16 {
+        self.clients
+    }
+
+    /// Transactions per second.
+    pub(crate) fn tps(&self, seconds: u64) -> Result<f64> {
+        let (clients, seconds) = (self.clients.to_string(), seconds.to_string());
+        let said = self.run(&["--client", &clients, "--jobs", "2", "--protocol", "prepared", "--time", &seconds])?;
+        said.lines()
+            .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+            .with_context(|| format!("pgbench printed no rate:\n{said}"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(&self.program).args(arguments).arg(&self.url).output().context("starting pgbench")?;
+        ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
