@@ -85,8 +85,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("timezone", "UTC"),
 ];
 
-/// Reads an address and adds what every connection is to have. A setting that the address itself gives, as
-/// `?options=-c name=value`, stands.
+/// Reads an address and adds what every connection is to have. A setting that the address itself
+/// gives, as `?options=-c name=value`, stands.
 ///
 /// # Errors
 /// [`StartError::BadUrl`].

@@ -134,8 +134,8 @@ pub async fn behind_paused(
 }
 
 /// Makes due again what was put off by a pause that is over: up to a thousand jobs of one pause,
-/// and says how many. Whoever put them off may have committed after the resumption, so this is called again
-/// and again; where nothing is paused it costs one look into an empty index.
+/// and says how many. Whoever put them off may have committed after the resumption, so this is called
+/// again and again; where nothing is paused it costs one look into an empty index.
 ///
 /// # Errors
 /// Any error of the database.
