@@ -52,27 +52,21 @@ pub(crate) fn measure(seconds: u64, rounds: usize) -> Result<()> {
 
 /// A desk with everything that its jobs touch, and two thousand jobs in the order of receipt.
 fn batch() -> Result<(Desk, Vec<(Job, AnyJob)>)> {
-    let mut desk = desk()?;
-    let mut kinds = Vec::new();
     let person = |number: i64| UserId(number.rem_euclid(PEOPLE).saturating_add(1));
-    for hundred in 0..HUNDREDS {
-        kinds.extend((0..20).map(|at| lock(person(hundred * 7 + at), person(hundred * 7 + at + 31))));
-    }
-    let locks = i64::try_from(kinds.len())?;
-    // The id of a lock is that of its trade, and its buyer is 31 places behind its seller.
-    let parties = |at: i64| (person(at / 20 * 7 + at % 20), person(at / 20 * 7 + at % 20 + 31));
-    let trade = |at: i64| TradeId(1_000_000 + at);
-    for at in 0..locks {
-        let (trade_id, user_id) = (trade(at), parties(at).1);
-        let event = TradeEventName::MarkPaid;
+    let locks: Vec<(UserId, UserId)> =
+        (0..HUNDREDS * 20).map(|at| (person(at / 20 * 7 + at % 20), person(at / 20 * 7 + at % 20 + 31))).collect();
+    // The trades of another batch, which these jobs end.
+    let mut desk = opened(&locks)?;
+    let mut kinds: Vec<AnyJob> = locks.iter().map(|(seller, buyer)| lock(*seller, *buyer)).collect();
+    for (trade_id, (_, user_id)) in (1..).map(TradeId).zip(&locks) {
+        let (event, user_id) = (TradeEventName::MarkPaid, *user_id);
         kinds.push(AnyJob::TradeEvent(TradeEvent { trade_id, event, user_id, minutes: None }));
     }
-    for at in 0..locks {
-        let (trade_id, (seller, buyer)) = (trade(at), parties(at));
-        kinds.push(if at % 20 < 14 {
-            AnyJob::Release(Release { trade_id, user_id: seller })
+    for (trade_id, (seller, buyer)) in (1..).map(TradeId).zip(&locks) {
+        kinds.push(if trade_id.0 % 20 < 14 {
+            AnyJob::Release(Release { trade_id, user_id: *seller })
         } else {
-            AnyJob::Refund(Refund { trade_id, user_id: Some(buyer) })
+            AnyJob::Refund(Refund { trade_id, user_id: Some(*buyer) })
         });
     }
     for hundred in 0..HUNDREDS {
@@ -96,6 +90,26 @@ fn batch() -> Result<(Desk, Vec<(Job, AnyJob)>)> {
     Ok((desk, asked))
 }
 
+/// A desk on which a batch has loaded the trades that another has opened, with ids from 1.
+fn opened(locks: &[(UserId, UserId)]) -> Result<Desk> {
+    let mut before = desk(&accounts()?)?;
+    for (id, (seller, buyer)) in (1..).zip(locks) {
+        let verdict = lock(*seller, *buyer).decide(&mut before, &job(id));
+        ensure!(verdict == Verdict::SETTLED, "a lock of the load was not settled: {verdict:?}");
+    }
+    let now = |account: Account| before.book.account(account.id).copied().context("an account of the desk before");
+    let mut desk = desk(&accounts()?.into_iter().map(now).collect::<Result<Vec<_>>>()?)?;
+    for id in (1..).map(TradeId).take(locks.len()) {
+        let trade = before.trades.get(&id).context("a trade that was opened")?;
+        desk.book.load_hold(*before.book.hold(trade.hold).context("its hold")?)?;
+        desk.trades.load(id, trade.clone());
+        if let Some(fixed) = before.referrals.get(&id) {
+            desk.referrals.load(id, fixed.clone());
+        }
+    }
+    Ok(desk)
+}
+
 const fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
@@ -104,7 +118,20 @@ fn job(id: i64) -> Job {
     Job { id: JobId(id), submitted_by: PrincipalId(100), received_at: now(), attempt: 0, trace_parent: None }
 }
 
-fn desk() -> Result<Desk> {
+/// Everybody's wallet, and the house's accounts.
+fn accounts() -> Result<Vec<Account>> {
+    let house = |purpose| Desk::house_stripe(ASSET, purpose, 0);
+    let world = (-1, house(Purpose::World), -1_000_000_000_000_000);
+    let fees = (PEOPLE.saturating_add(1), house(Purpose::Fee), 0);
+    let wallets = (1..=PEOPLE).map(|id| (id, Desk::wallet(UserId(id), ASSET), 1_000_000_000_000));
+    let account = |(id, key, posted)| {
+        let (id, balance) = (AccountId::new(id).context("an id")?, Balance { posted, held: 0 });
+        Ok(Account { id, key, version: 1, balance })
+    };
+    wallets.chain([world, fees]).map(account).collect()
+}
+
+fn desk(accounts: &[Account]) -> Result<Desk> {
     let rate = |bps| BasisPoints::new(bps).context("a rate");
     let withdraw = WithdrawTerms {
         rail: "crypto".to_owned(),
@@ -122,12 +149,8 @@ fn desk() -> Result<Desk> {
     rules.kyc_limits.insert((3, ASSET), Amount::MAX);
     rules.referral_rates.insert((Tier::Standard, 1), rate(2_000)?);
     let mut desk = Desk::new(now(), 0, Assets::new(vec![terms]), rules);
-    let world = (-1, desk.house(ASSET, Purpose::World), -1_000_000_000_000_000);
-    let fees = (PEOPLE.saturating_add(1), desk.house(ASSET, Purpose::Fee), 0);
-    let wallets = (1..=PEOPLE).map(|id| (id, Desk::wallet(UserId(id), ASSET), 1_000_000_000_000));
-    for (id, key, posted) in wallets.chain([world, fees]) {
-        let (id, balance) = (AccountId::new(id).context("an id")?, Balance { posted, held: 0 });
-        desk.book.load_account(Account { id, key, version: 1, balance })?;
+    for account in accounts {
+        desk.book.load_account(*account)?;
     }
     for id in 1..=PEOPLE {
         let referrer = Some(Referrer { id: UserId(id.rem_euclid(PEOPLE).saturating_add(1)), tier: Tier::Standard });
