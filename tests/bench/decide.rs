@@ -97,8 +97,8 @@ fn opened(locks: &[(UserId, UserId)]) -> Result<Desk> {
         let verdict = lock(*seller, *buyer).decide(&mut before, &job(id));
         ensure!(verdict == Verdict::SETTLED, "a lock of the load was not settled: {verdict:?}");
     }
-    let now = |account: Account| before.book.account(account.id).copied().context("an account of the desk before");
-    let mut desk = desk(&accounts()?.into_iter().map(now).collect::<Result<Vec<_>>>()?)?;
+    let latest = |account: Account| before.book.account(account.id).copied().context("an account of the desk before");
+    let mut desk = desk(&accounts()?.into_iter().map(latest).collect::<Result<Vec<_>>>()?)?;
     for id in (1..).map(TradeId).take(locks.len()) {
         let trade = before.trades.get(&id).context("a trade that was opened")?;
         desk.book.load_hold(*before.book.hold(trade.hold).context("its hold")?)?;
