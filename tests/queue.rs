@@ -286,7 +286,7 @@ async fn the_fence_never_restarts() {
     assert_eq!((kept.attempt, kept.detail.as_str()), (leased[0].attempt, "a\u{fffd}b"));
 }
 
-/// `scenario failover_reuses_ids`: a server that took over has lost the newest accounts and given
+/// A server that took over has lost the newest accounts and given
 /// their ids to others. A worker that remembers the old ones credits whom the job names.
 #[tokio::test]
 async fn an_id_that_has_become_anothers_is_looked_up_again() {

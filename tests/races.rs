@@ -71,10 +71,16 @@ impl Race {
 
 impl Side {
     async fn claim(db: &Db, job: i64) -> Self {
-        let worker = db.settler_on(db.pool("holdfast_worker", 1).await, 1).await;
+        Self::claim_batch(db, &[job]).await
+    }
+
+    /// A batch of these; the outcome of the last one is what counts.
+    async fn claim_batch(db: &Db, jobs: &[i64]) -> Self {
+        let size = u16::try_from(jobs.len()).unwrap();
+        let worker = db.settler_on(db.pool("holdfast_worker", 1).await, size).await;
         let batch = worker.claim().await.unwrap().unwrap();
-        assert_eq!(batch.ids(), [job]);
-        Self { worker, batch, job }
+        assert_eq!(batch.ids(), jobs);
+        Self { worker, batch, job: jobs[jobs.len() - 1] }
     }
 }
 
@@ -322,4 +328,22 @@ async fn freezing_against_a_lock_in_another_asset() {
         assert_eq!(outcomes, expected);
         db.verified().await;
     }
+}
+
+/// A batch waits for another that makes an account which it would make as well. What else the other
+/// one has made meanwhile, it finds: here the wallet, with money, of somebody who locks.
+#[tokio::test]
+async fn a_wallet_that_was_made_meanwhile_is_found() {
+    let db = Db::new().await;
+    let [first, second, buyer] = db.people().await;
+    let made = [db.deposit(first, "btc", "0.5").await, db.deposit(second, "btc", "0.5").await];
+    let leader = Side::claim_batch(&db, &made).await;
+    let locked = [db.deposit(first, "btc", "0.1").await, db.ask(lock(second, buyer, "btc", "0.5")).await];
+    let follower = Side::claim_batch(&db, &locked).await;
+    let Ran { db, outcomes, reports } =
+        Race { db, sides: [leader, follower] }.run(0, "lock table outcome in share mode").await;
+    assert_eq!(outcomes, ["settled", "settled"]);
+    let settled = Report { settled: 2, ..Report::default() };
+    assert_eq!(reports.map(Result::unwrap), [settled, settled]);
+    db.verified().await;
 }

@@ -39,23 +39,30 @@ struct Row {
     stripe: i16,
 }
 
+impl Row {
+    fn read(self) -> Result<(AccountKey, AccountId), sqlx::Error> {
+        let key = AccountKey {
+            owner: Owner::new(self.owner),
+            asset: AssetId::new(self.asset),
+            purpose: Purpose::parse(&self.purpose).ok_or_else(|| corrupt("account.purpose"))?,
+            stripe: self.stripe,
+        };
+        Ok((key, AccountId::new(self.id).ok_or_else(|| corrupt("account.id"))?))
+    }
+}
+
 fn remember(known: &mut Ids, rows: Vec<Row>) -> Result<(), sqlx::Error> {
     for row in rows {
-        let key = AccountKey {
-            owner: Owner::new(row.owner),
-            asset: AssetId::new(row.asset),
-            purpose: Purpose::parse(&row.purpose).ok_or_else(|| corrupt("account.purpose"))?,
-            stripe: row.stripe,
-        };
-        known.insert(key, AccountId::new(row.id).ok_or_else(|| corrupt("account.id"))?);
+        let (key, id) = row.read()?;
+        known.insert(key, id);
     }
     Ok(())
 }
 
+/// Those that are not known, in the order of the keys.
 fn unknown<'a>(known: &Ids, keys: impl IntoIterator<Item = &'a AccountKey>) -> Vec<AccountKey> {
     let mut unknown: Vec<AccountKey> = keys.into_iter().filter(|key| !known.contains_key(key)).copied().collect();
     unknown.sort_unstable();
-    unknown.dedup();
     unknown
 }
 
@@ -186,14 +193,16 @@ async fn lock(
     )
     .fetch_all(db)
     .await?;
-    let whole = rows.len() == ids.len();
-    let mut locked = Ids::default();
-    remember(&mut locked, rows)?;
-    if whole && locked.iter().all(|(key, id)| known.get(key) == Some(id)) {
-        Ok(())
-    } else {
-        Err(sqlx::Error::RowNotFound)
+    if rows.len() != ids.len() {
+        return Err(sqlx::Error::RowNotFound);
     }
+    for row in rows {
+        let (key, id) = row.read()?;
+        if known.get(&key) != Some(&id) {
+            return Err(sqlx::Error::RowNotFound);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the accounts that are wanted, locks them together with those that matter only if they
