@@ -42,7 +42,7 @@ pub struct Done {
 }
 
 /// What became of a job in a commit, with its stable code or the reason that was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Its effects are committed.
     Settled,

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
+
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use rustc_hash::FxHashMap;
 use settlement::{Committed, End};
 use sqlx::PgPool;
 
@@ -74,8 +75,8 @@ impl Metrics {
 
     /// Counts a commit.
     pub(crate) fn count(&self, committed: &Committed) {
-        let mut ends: FxHashMap<(&str, End), u64> = FxHashMap::default();
-        let mut latencies = FxHashMap::default();
+        let mut ends: BTreeMap<(&str, End), u64> = BTreeMap::new();
+        let mut latencies = BTreeMap::new();
         for done in &committed.jobs {
             let jobs = ends.entry((done.kind, done.end)).or_default();
             *jobs = jobs.saturating_add(1);

@@ -108,15 +108,18 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     let notes = PgPoolOptions::new()
         .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
-    let mut shutdown = Box::pin(shutdown);
-    let begin = async || Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await;
-    let Some(run) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     let aside = PgPoolOptions::new()
         .max_connections(4)
         .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
-    let begin = async || Settler::new(pool.clone(), options.settings.clone(), run.id()).await;
-    let Some(settler) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
+    // A run that began before something else failed holds nothing, and is passed over as one that died.
+    let begin = async || {
+        let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await?;
+        let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await?;
+        Ok((run, settler, Beside::begin(&options, &aside, &notes, &metrics).await?))
+    };
+    let mut shutdown = Box::pin(shutdown);
+    let Some((run, settler, mut beside)) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
     let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
@@ -127,8 +130,6 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     if let Some(listener) = listener {
         exposing.spawn(expose(listener, Arc::clone(&metrics)));
     }
-    let begin = async || Beside::begin(&options, &aside, &notes, &metrics).await;
-    let Some(mut beside) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
     let heart = tokio::spawn(beat(Arc::clone(&feed), notes.clone()));
     #[expect(clippy::disallowed_methods, reason = "stopped and awaited below; what fails in it is logged there")]
