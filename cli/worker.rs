@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = LaneName::Ledger)]
     lane: LaneName,
     /// Jobs per batch, at most; large batches settle faster, small ones sooner
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    #[arg(long, value_name = "N", default_value_t = settlement::BATCH_MAX, value_parser = clap::value_parser!(u16).range(1..=8192))]
     batch: u16,
     /// Seconds that the batch in hand may take after the order to stop; then it is rolled back
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=600))]

@@ -21,6 +21,6 @@ pub mod verify;
 pub use committed::{Committed, Done, End, Watcher};
 pub use numeric::Numeric;
 pub use settle::{Batch, Report};
-pub use settler::{Settings, Settler};
+pub use settler::{BATCH_MAX, Settings, Settler};
 pub use tables::asset::load_assets;
 pub use verification::{ask_for_verification, give_back_verification, lease_verification, settle_verification};

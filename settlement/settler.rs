@@ -10,12 +10,15 @@ use crate::committed::Watcher;
 use crate::tables::asset::load_assets;
 use crate::tables::{account, rules};
 
-/// How many accounts a worker remembers by their keys: about 15 MB.
+/// How many accounts a worker remembers by their keys: 25 bytes each, in a table of 262,144 places.
 const KNOWN_ACCOUNTS_MAX: usize = 200_000;
 /// How long a claim may start behind rows that came back, such as retries.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
 /// House accounts have this many stripes.
 const STRIPES: i64 = 16;
+
+/// How many jobs a batch has at most, unless somebody says otherwise.
+pub const BATCH_MAX: u16 = 2048;
 
 /// How a settler works.
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch_max: 2048, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
+        Self { batch_max: BATCH_MAX, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
     }
 }
 

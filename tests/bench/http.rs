@@ -28,7 +28,7 @@ pub(crate) async fn measure(server: &Server, people: &People, seconds: u64) -> R
     let web = Web::start(server).await?;
     accept_rate(&web, seconds).await?;
     crate::drain::settle_all(server).await?;
-    let worker = Worker::start(server, 2048)?;
+    let worker = Worker::start(server, settlement::BATCH_MAX)?;
     // The first jobs wait for the worker to start.
     web.lock(people, 0, Some(20)).await?;
     for rate in RATES {

@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     jobs: usize,
     /// Jobs per batch.
-    #[arg(long, default_value_t = 2048)]
+    #[arg(long, default_value_t = settlement::BATCH_MAX)]
     batch: u16,
     /// Worker processes.
     #[arg(long, default_value_t = 1)]
