@@ -22,7 +22,7 @@ use crate::{Error, archive, fetch, find, stale};
 pub struct Cluster {
     data: PathBuf,
     sockets: PathBuf,
-    programs: PathBuf,
+    postgres: PathBuf,
     server: Arc<Server>,
 }
 
@@ -89,9 +89,9 @@ impl Cluster {
         &self.data
     }
 
-    /// The directory of the server's programs; an installation may have more of them than it needs.
-    pub fn programs(&self) -> &Path {
-        &self.programs
+    /// Another program of the server's installation, such as `pgbench`, if it is there.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        Some(self.postgres.with_file_name(name)).filter(|program| program.exists())
     }
 
     /// The process id of the postmaster that was started last; none after a crash or a halt that
@@ -185,7 +185,7 @@ fn launch(options: &Options, binaries: &find::Binaries, account: Account) -> Res
         Ok(postmaster) => Ok(Cluster {
             data,
             sockets,
-            programs: binaries.postgres.parent().map(Path::to_path_buf).unwrap_or_default(),
+            postgres: binaries.postgres.clone(),
             server: Arc::new(Server { leash: Mutex::new(Some(leash)), postmaster: AtomicU32::new(postmaster) }),
         }),
         Err(error) => {

@@ -16,8 +16,8 @@ use ledger::{Account, AccountId, Amount, Asset, AssetId, Balance, BasisPoints, J
 const ASSET: AssetId = AssetId::new(1);
 /// People on each desk, each with a wallet.
 const PEOPLE: i64 = 1_000;
-/// The money day in twentieths: deposits, locks, marks, releases, refunds, withdrawals, registrations
-/// as 25, 20, 20, 14, 6, 10 and 5 of a hundred.
+/// How many hundreds of jobs a batch has: of each 25 deposits, 20 locks, 20 marks, 14 releases, 6
+/// refunds, 10 withdrawals and 5 registrations.
 const HUNDREDS: i64 = 20;
 
 /// Prints jobs per second and core.

@@ -23,26 +23,20 @@ impl Pgbench {
     /// Makes its database and finds how many connections are best; none where the server came
     /// without the program.
     pub(crate) async fn prepare(server: &Server, seconds: u64) -> Result<Option<Self>> {
-        let program = server.programs().join("pgbench");
-        if !program.exists() {
-            return Ok(None);
-        }
+        let Some(program) = server.program("pgbench") else { return Ok(None) };
         sqlx::raw_sql("create database tpcb").execute(&server.owner).await?;
         let mut pgbench = Self { program, url: server.url("postgres", "tpcb"), clients: 1 };
         pgbench.run(&["--initialize", "--quiet", "--scale", SCALE])?;
-        let mut best = 0.0;
+        let mut best = (0.0, pgbench.clients);
         for clients in CLIENTS {
             pgbench.clients = clients;
             let tps = pgbench.tps(seconds.div_ceil(3))?;
             eprintln!("pgbench with {clients} clients: {tps:.0} transactions/s");
-            best = f64::max(best, tps);
-            if best > tps {
-                // More connections have not helped: the one before it was the best.
-                let place = CLIENTS.iter().position(|tried| *tried == clients).unwrap_or(1);
-                pgbench.clients = CLIENTS.get(place.saturating_sub(1)).copied().unwrap_or(clients);
-                break;
+            if tps > best.0 {
+                best = (tps, clients);
             }
         }
+        pgbench.clients = best.1;
         Ok(Some(pgbench))
     }
 

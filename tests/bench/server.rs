@@ -43,9 +43,9 @@ impl Server {
         Ok(Self { cluster, owner, api })
     }
 
-    /// Where the server's programs are.
-    pub(crate) fn programs(&self) -> &std::path::Path {
-        self.cluster.programs()
+    /// A program that came with the server.
+    pub(crate) fn program(&self, name: &str) -> Option<std::path::PathBuf> {
+        self.cluster.program(name)
     }
 
     /// Where somebody connects to a database.
