@@ -213,7 +213,7 @@ fn write(writer: &mut csv::Writer<Vec<u8>>, row: Row, assets: &Assets) -> Result
     // Amounts are numbers that we have written, a minus sign included, and stay numbers.
     let fields = [
         text(&row.id),
-        row.at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+        row.at.text(),
         text(&row.asset),
         text(&row.account),
         text(&row.what),

@@ -3,7 +3,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use jobs::{Assets, PrincipalId, TradeId, WithdrawalId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,6 +17,7 @@ use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
 use crate::texts::{AssetCode, CodeText, Id, PathText, SignedAmountText};
+use crate::time::Time;
 use crate::user::minor;
 
 /// Every job about one thing, in the order in which they were asked for; `next_cursor` is null on
@@ -49,8 +49,8 @@ struct StepDocument {
     /// The job whose settlement caused it, where Holdfast did.
     #[schema(value_type = Option<Id>)]
     caused_by: Option<String>,
-    received_at: DateTime<Utc>,
-    finished_at: Option<DateTime<Utc>>,
+    received_at: Time,
+    finished_at: Option<Time>,
     state: JobState,
     /// Why it was rejected, cancelled or parked.
     #[schema(value_type = Option<CodeText>)]
@@ -195,8 +195,8 @@ fn document(step: Step, effects: &[Effect], assets: &Assets) -> Result<StepDocum
         event: step.event,
         principal: Principal { id: step.submitted_by.to_string(), name: step.principal },
         caused_by: step.caused_by.map(|job| job.to_string()),
-        received_at: step.received_at,
-        finished_at: step.finished_at,
+        received_at: step.received_at.into(),
+        finished_at: step.finished_at.map(Time::from),
         state,
         reason: step.reason.or(step.parked_reason),
         entries,

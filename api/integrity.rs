@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Verify};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,6 +16,7 @@ use crate::params::Asking;
 use crate::problem::Problem;
 use crate::submit::submit;
 use crate::texts::Id;
+use crate::time::Time;
 
 /// The last verification, or that there was none.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,7 +44,7 @@ struct VerificationDocument {
     #[schema(value_type = Id)]
     job_id: String,
     /// The moment whose books were checked.
-    at: DateTime<Utc>,
+    at: Time,
     /// How long ago that was.
     age_s: i64,
     took_ms: i64,
@@ -80,7 +80,7 @@ pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<J
     };
     let last = last.map(|last| VerificationDocument {
         job_id: last.job_id.to_string(),
-        at: last.at,
+        at: last.at.into(),
         age_s: last.age_s,
         took_ms: last.took_ms,
         checks: last.checks,

@@ -15,6 +15,7 @@ use crate::outcomes::Outcome;
 use crate::parked::ParkedDocument;
 use crate::problem::Problem;
 use crate::texts::{CodeText, Id, PathText};
+use crate::time::Time;
 
 /// A job as a client sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -34,14 +35,14 @@ pub(crate) struct JobDocument {
     result: Option<Value>,
     #[schema(minimum = 0)]
     attempts: i32,
-    received_at: DateTime<Utc>,
+    received_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = DateTime<Utc>)]
-    finished_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Time)]
+    finished_at: Option<Time>,
     /// When it is to run next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = DateTime<Utc>)]
-    run_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Time)]
+    run_at: Option<Time>,
     /// What it waits for, or why it did not work the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -153,9 +154,9 @@ impl JobDocument {
             reason: None,
             result: None,
             attempts: 0,
-            received_at,
+            received_at: received_at.into(),
             finished_at: None,
-            run_at: Some(received_at),
+            run_at: Some(received_at.into()),
             last_error: None,
             parked: None,
             about: About::of(id, kind, named_by(job)),
@@ -171,7 +172,7 @@ impl JobDocument {
             reason: outcome.reason,
             result: outcome.result,
             attempts: outcome.attempts,
-            finished_at: Some(outcome.finished_at),
+            finished_at: Some(outcome.finished_at.into()),
             run_at: None,
             last_error: None,
             parked: None,
@@ -297,9 +298,9 @@ impl From<JobRow> for JobDocument {
             reason: row.reason.or(row.parked_reason),
             result: row.result,
             attempts: row.attempts.or(row.attempt).or(row.parked_attempt).unwrap_or(0),
-            received_at: row.received_at,
-            finished_at: row.finished_at,
-            run_at: row.run_at,
+            received_at: row.received_at.into(),
+            finished_at: row.finished_at.map(Time::from),
+            run_at: row.run_at.map(Time::from),
             last_error: row.last_error,
             parked,
             about,

@@ -55,6 +55,7 @@ mod shape;
 mod stop;
 mod submit;
 mod texts;
+mod time;
 mod traces;
 mod trade;
 mod trades;

@@ -14,12 +14,13 @@ use crate::extract::{Asked, InPath};
 use crate::params::Asking;
 use crate::problem::Problem;
 use crate::submit::submit_about;
+use crate::time::Time;
 
 /// What an operator should know of a parked job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Parked)]
 pub(crate) struct ParkedDocument {
-    parked_at: DateTime<Utc>,
+    parked_at: Time,
     /// What was seen.
     detail: String,
     /// What the reason means and what can be done, for people.
@@ -46,7 +47,7 @@ impl ParkedDocument {
             "One principal may cancel it."
         };
         let explanation = format!("{} {cancel}", explain(reason));
-        Self { parked_at, detail, explanation, cancel_needs_two, waits_for_second }
+        Self { parked_at: parked_at.into(), detail, explanation, cancel_needs_two, waits_for_second }
     }
 }
 

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use jobs::{AnyJob, Pause};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -17,6 +16,7 @@ use crate::params::Asking;
 use crate::problem::Problem;
 use crate::submit::submit;
 use crate::texts::Id;
+use crate::time::Time;
 
 /// How many changes are told of, the newest first.
 const CHANGES_MAX: i64 = 50;
@@ -38,7 +38,7 @@ struct PauseDocument {
     scope: String,
     name: String,
     reason: String,
-    since: DateTime<Utc>,
+    since: Time,
     /// The principal that paused it.
     by: String,
     #[schema(value_type = Id)]
@@ -54,7 +54,7 @@ struct ChangeDocument {
     /// True for a pause, false for a resumption.
     paused: bool,
     reason: String,
-    at: DateTime<Utc>,
+    at: Time,
     by: String,
     #[schema(value_type = Id)]
     job_id: String,

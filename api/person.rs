@@ -19,6 +19,7 @@ use crate::params::Asking;
 use crate::problem::Problem;
 use crate::submit::submit_about;
 use crate::texts::{AmountText, AssetCode, Id, PathText};
+use crate::time::Time;
 use crate::user::{minor, require_user};
 
 /// A person, by id only: Holdfast knows no personal data.
@@ -27,7 +28,7 @@ use crate::user::{minor, require_user};
 pub(crate) struct UserDocument {
     #[schema(value_type = Id)]
     id: String,
-    registered_at: DateTime<Utc>,
+    registered_at: Time,
     /// Who brought them; never changes.
     #[schema(value_type = Option<Id>)]
     referrer_id: Option<String>,
@@ -139,7 +140,7 @@ async fn user(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Option<UserD
     };
     let mut document = UserDocument {
         id: id.to_string(),
-        registered_at: first.registered_at,
+        registered_at: first.registered_at.into(),
         referrer_id: first.referrer_id.map(|referrer| referrer.to_string()),
         tier: first.tier.clone(),
         kyc: first.kyc,

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use jobs::{Assets, UserId};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -16,6 +15,7 @@ use crate::paging::asset_of;
 use crate::person::Turned;
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, Id};
+use crate::time::Time;
 use crate::user::{minor, require_user};
 
 /// Whom a person brought, newest first; `next_cursor` is null on the last page.
@@ -38,7 +38,7 @@ pub(crate) struct ReferralsDocument {
 struct Brought {
     #[schema(value_type = Id)]
     user_id: String,
-    registered_at: DateTime<Utc>,
+    registered_at: Time,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,7 +87,7 @@ pub(crate) async fn get_referrals(
     let assets = api.assets.current().await;
     let commissions = if page.is_first() { Some(totals(&api.pool, id, &assets).await?) } else { None };
     let referrals =
-        rows.into_iter().map(|row| Brought { user_id: row.id.to_string(), registered_at: row.registered_at });
+        rows.into_iter().map(|row| Brought { user_id: row.id.to_string(), registered_at: row.registered_at.into() });
     Ok(Json(ReferralsDocument { user_id: id.to_string(), referrals: referrals.collect(), commissions, next_cursor }))
 }
 
@@ -131,7 +131,7 @@ struct CommissionDocument {
     job_id: String,
     #[schema(value_type = Id)]
     trade_id: String,
-    at: DateTime<Utc>,
+    at: Time,
     /// 1: they brought the trader.
     #[schema(minimum = 1, maximum = 3)]
     level: i16,
@@ -193,7 +193,7 @@ pub(crate) async fn get_commissions(
         Ok(CommissionDocument {
             job_id: row.job_id.to_string(),
             trade_id: row.trade_id.to_string(),
-            at: row.finished_at,
+            at: row.finished_at.into(),
             level: row.level,
             asset: asset.code.clone(),
             base: asset.format_signed(minor(&row.base)?),

@@ -17,6 +17,7 @@ use crate::extract::{InPath, InQuery, Thing};
 use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
+use crate::time::Time;
 use crate::user::minor;
 
 /// A trade as a client sees it. Amounts are decimal text in the asset's scale.
@@ -62,14 +63,14 @@ struct Terms {
     maker_fee: Option<String>,
     taker_fee: Option<String>,
     #[schema(required = false)]
-    opened_at: DateTime<Utc>,
+    opened_at: Time,
     #[schema(required = false)]
-    pay_by: DateTime<Utc>,
-    paid_at: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
-    extended_at: Option<DateTime<Utc>>,
-    undone_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
+    pay_by: Time,
+    paid_at: Option<Time>,
+    closed_at: Option<Time>,
+    extended_at: Option<Time>,
+    undone_at: Option<Time>,
+    ended_at: Option<Time>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -293,13 +294,13 @@ impl Row {
                 taker_bps: self.taker_bps,
                 maker_fee: self.maker_fee.as_deref().map(decimal).transpose()?,
                 taker_fee: self.taker_fee.as_deref().map(decimal).transpose()?,
-                opened_at: self.opened_at,
-                pay_by: self.pay_by,
-                paid_at: self.paid_at,
-                closed_at: self.closed_at,
-                extended_at: self.extended_at,
-                undone_at: self.undone_at,
-                ended_at: self.ended_at,
+                opened_at: self.opened_at.into(),
+                pay_by: self.pay_by.into(),
+                paid_at: self.paid_at.map(Time::from),
+                closed_at: self.closed_at.map(Time::from),
+                extended_at: self.extended_at.map(Time::from),
+                undone_at: self.undone_at.map(Time::from),
+                ended_at: self.ended_at.map(Time::from),
             }),
             links: Links::of(TradeId(self.id)),
         })

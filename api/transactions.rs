@@ -16,6 +16,7 @@ use crate::cursor::Cursor;
 use crate::extract::{InPath, InQuery};
 use crate::problem::Problem;
 use crate::texts::{AssetCode, CodeText, Id, SignedAmountText};
+use crate::time::Time;
 use crate::user::{minor, require_user};
 
 const LIMIT_DEFAULT: u16 = 50;
@@ -53,7 +54,7 @@ pub(crate) struct TransactionsDocument {
 pub(crate) struct Transaction {
     #[schema(pattern = "^-?[0-9]+-[0-9]+$")]
     pub(crate) id: String,
-    pub(crate) at: DateTime<Utc>,
+    pub(crate) at: Time,
     #[schema(value_type = AssetCode)]
     pub(crate) asset: String,
     /// `wallet`, or `receivable` for what the person owes.
@@ -271,7 +272,7 @@ pub(crate) fn show(row: Row, assets: &Assets) -> Result<Transaction, sqlx::Error
     let (withdrawal_id, trade_id) = if row.of_withdrawal { (row.subject, None) } else { (None, row.subject) };
     Ok(Transaction {
         id: format!("{}-{}", row.account_id, row.version),
-        at: row.finished_at,
+        at: row.finished_at.into(),
         asset: asset.code.clone(),
         account: row.purpose,
         what,

@@ -17,6 +17,7 @@ use crate::extract::{InPath, InQuery, Thing};
 use crate::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
 use crate::problem::Problem;
 use crate::texts::{AmountText, AssetCode, CodeText, Id, PathText};
+use crate::time::Time;
 use crate::trades::one_spelling;
 use crate::user::minor;
 
@@ -76,11 +77,11 @@ struct Terms {
     #[schema(required = false)]
     approvals: Vec<Approval>,
     #[schema(required = false)]
-    requested_at: DateTime<Utc>,
-    approved_at: Option<DateTime<Utc>>,
+    requested_at: Time,
+    approved_at: Option<Time>,
     /// When the first of the approvals that it rests on expires.
-    approved_until: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
+    approved_until: Option<Time>,
+    closed_at: Option<Time>,
     /// What the operator who refused it said.
     close_reason: Option<String>,
 }
@@ -92,8 +93,8 @@ struct Approval {
     /// The principal that approved.
     #[schema(value_type = Id)]
     approver: String,
-    at: DateTime<Utc>,
-    valid_until: DateTime<Utc>,
+    at: Time,
+    valid_until: Time,
     /// Whether it still counted when this was read.
     valid: bool,
 }
@@ -322,8 +323,8 @@ impl Row {
         let times = self.approvals_at.into_iter().zip(self.valid_until).zip(self.valid);
         let approvals = self.approvers.into_iter().zip(times).map(|(approver, ((at, valid_until), valid))| Approval {
             approver: approver.to_string(),
-            at,
-            valid_until,
+            at: at.into(),
+            valid_until: valid_until.into(),
             valid,
         });
         Ok(WithdrawalDocument {
@@ -344,10 +345,10 @@ impl Row {
                 content_hash: hex::encode(self.content_hash),
                 approvals_needed: self.approvals_needed,
                 approvals: approvals.collect(),
-                requested_at: self.requested_at,
-                approved_at: self.approved_at,
-                approved_until: self.approved_until,
-                closed_at: self.closed_at,
+                requested_at: self.requested_at.into(),
+                approved_at: self.approved_at.map(Time::from),
+                approved_until: self.approved_until.map(Time::from),
+                closed_at: self.closed_at.map(Time::from),
                 close_reason: self.close_reason,
             }),
             links: Links::of(self.id, self.user_id),
