@@ -12,6 +12,9 @@ use jobs::{
 };
 use ledger::{Account, AccountId, Amount, Asset, AssetId, Balance, BasisPoints, JobId, Purpose};
 
+use crate::Bench;
+use crate::report::{Figure, Goal};
+
 /// What is traded.
 const ASSET: AssetId = AssetId::new(1);
 /// People on each desk, each with a wallet.
@@ -20,34 +23,35 @@ const PEOPLE: i64 = 1_000;
 /// refunds, 10 withdrawals and 5 registrations.
 const HUNDREDS: i64 = 20;
 
-/// Prints jobs per second and core.
-pub(crate) fn measure(seconds: u64, rounds: usize) -> Result<()> {
-    let mut rates = Vec::new();
-    for _ in 0..rounds {
-        let (mut jobs, mut spent) = (0_usize, Duration::ZERO);
-        while spent < Duration::from_secs(seconds) {
-            let (mut desk, asked) = batch()?;
-            let began = Instant::now();
-            for (job, kind) in &asked {
-                // As the driver does.
-                let mark = desk.mark();
-                let verdict = kind.decide(&mut desk, job);
-                if !matches!(verdict, Verdict::Settled(_)) {
-                    desk.undo(mark);
-                    ensure!(false, "a job of the load was not settled: {verdict:?}");
-                }
+/// Rounds of batches, for a share of the seconds each.
+pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
+    let lasting = Duration::from_secs(bench.sizes.seconds.div_ceil(5));
+    let rounds = (0..bench.sizes.rounds).map(|_| rate(lasting)).collect::<Result<_>>()?;
+    let settings = format!("batches of {}, one core", HUNDREDS * 100);
+    let contestant = "holdfast, in memory".to_owned();
+    let figure = Figure { measure: "decide", contestant, unit: "jobs/s", rounds, settings, lacks: "" };
+    bench.report.figure(&figure, Some(Goal::Least(1_000_000.0)))
+}
+
+/// Jobs decided per second.
+fn rate(lasting: Duration) -> Result<f64> {
+    let (mut jobs, mut spent) = (0_usize, Duration::ZERO);
+    while spent < lasting {
+        let (mut desk, asked) = batch()?;
+        let began = Instant::now();
+        for (job, kind) in &asked {
+            // As the driver does.
+            let mark = desk.mark();
+            let verdict = kind.decide(&mut desk, job);
+            if !matches!(verdict, Verdict::Settled(_)) {
+                desk.undo(mark);
+                ensure!(false, "a job of the load was not settled: {verdict:?}");
             }
-            spent = spent.saturating_add(began.elapsed());
-            jobs = jobs.saturating_add(asked.len());
         }
-        rates.push((jobs as f64 / spent.as_secs_f64()) as u64);
+        spent = spent.saturating_add(began.elapsed());
+        jobs = jobs.saturating_add(asked.len());
     }
-    rates.sort_unstable();
-    let (first, last) = (rates.first().context("at least one round")?, rates.last().context("one")?);
-    let median = rates.get(rates.len() / 2).context("one")?;
-    println!("decide alone: {median} jobs/s on one core (median of {rounds}; {first} … {last})");
-    println!("{}", serde_json::json!({ "measure": "decide alone", "jobs_per_second": median, "rounds": rates }));
-    Ok(())
+    Ok(jobs as f64 / spent.as_secs_f64())
 }
 
 /// A desk with everything that its jobs touch, and two thousand jobs in the order of receipt.

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::Bench;
 use crate::drain::Worker;
 use crate::load::{IPN_SECRET, People};
+use crate::report::{Figure, Goal};
 use crate::server::Server;
 
 /// Connections that ask at once for the accept rate.
@@ -23,22 +25,39 @@ const RATES: [u64; 2] = [100, 500];
 /// Longest time until a process answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Prints the accept rate, with no worker in the way, and then the latency with one.
-pub(crate) async fn measure(server: &Server, people: &People, seconds: u64) -> Result<()> {
-    let web = Web::start(server).await?;
-    accept_rate(&web, seconds).await?;
-    crate::drain::settle_all(server).await?;
-    let worker = Worker::start(server, settlement::BATCH_MAX)?;
+/// The accept rate, with no worker in the way, and then the latency with one.
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
+    let seconds = bench.sizes.seconds;
+    let web = Web::start(&bench.server).await?;
+    let rounds = vec![accept_rate(&web, seconds).await?];
+    let settings = format!("{CONNECTIONS} connections, client included");
+    let contestant = "holdfast".to_owned();
+    bench
+        .report
+        .figure(&Figure { measure: "accept", contestant, unit: "202s/s", rounds, settings, lacks: "" }, None)?;
+    crate::drain::settle_all(&bench.server).await?;
+    let worker = Worker::start(&bench.server, settlement::BATCH_MAX)?;
     // The first jobs wait for the worker to start.
-    web.lock(people, 0, Some(20)).await?;
+    web.lock(&bench.people, 0, Some(20)).await?;
     for rate in RATES {
-        latency(&web, people, rate, seconds).await?;
+        let times = latency(&web, &bench.people, rate, seconds).await?;
+        for (percent, goal) in [(50, Goal::Most(5.0)), (99, Goal::Most(25.0))] {
+            let figure = Figure {
+                measure: "latency",
+                contestant: format!("holdfast, {rate} jobs/s, p{percent}"),
+                unit: "ms",
+                rounds: vec![percentile(&times, percent)],
+                settings: "from the time at which a POST was due".to_owned(),
+                lacks: "",
+            };
+            bench.report.figure(&figure, Some(goal))?;
+        }
     }
     worker.stop()?;
-    crate::drain::settle_all(server).await
+    crate::drain::settle_all(&bench.server).await
 }
 
-async fn accept_rate(web: &Web, seconds: u64) -> Result<()> {
+async fn accept_rate(web: &Web, seconds: u64) -> Result<f64> {
     let accepted = Arc::new(AtomicU64::new(0));
     let until = Instant::now() + Duration::from_secs(seconds);
     let began = Instant::now();
@@ -58,14 +77,12 @@ async fn accept_rate(web: &Web, seconds: u64) -> Result<()> {
         ended??;
     }
     let rate = (accepted.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()) as u64;
-    println!("accept rate: {rate} durable 202s per second on {CONNECTIONS} connections, client included");
-    println!("{}", json!({ "measure": "accept rate", "connections": CONNECTIONS, "per_second": rate }));
-    Ok(())
+    Ok(rate as f64)
 }
 
 /// Locks arrive at a steady rate, whether those before them are answered or not; each waits for its
 /// outcome.
-async fn latency(web: &Web, people: &People, rate: u64, seconds: u64) -> Result<()> {
+async fn latency(web: &Web, people: &People, rate: u64, seconds: u64) -> Result<Vec<Duration>> {
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate)?);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut answers = JoinSet::new();
@@ -84,19 +101,13 @@ async fn latency(web: &Web, people: &People, rate: u64, seconds: u64) -> Result<
         times.push(answer??);
     }
     times.sort_unstable();
-    let at =
-        |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default();
-    let ms = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
-    let (p50, p99, most) = (ms(at(50)), ms(at(99)), ms(at(100)));
-    println!(
-        "from POST to settled at {rate} jobs/s: p50 {p50} ms, p99 {p99} ms, most {most} ms ({} jobs)",
-        times.len()
-    );
-    let document = json!({
-        "measure": "POST to settled", "rate": rate, "jobs": times.len(), "p50_ms": p50, "p99_ms": p99, "max_ms": most,
-    });
-    println!("{document}");
-    Ok(())
+    Ok(times)
+}
+
+/// The time that so many of a hundred did not exceed, in milliseconds.
+fn percentile(times: &[Duration], percent: usize) -> f64 {
+    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(at).copied().unwrap_or_default().as_secs_f64() * 1_000.0
 }
 
 /// A real web process, and a client of it.

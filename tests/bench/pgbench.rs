@@ -5,15 +5,47 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::report::{Figure, Goal, Ratio};
 use crate::server::Server;
+use crate::{Bench, settle};
+
+/// What the settle rate should be, in transactions of TPC-B.
+const GOAL: Goal = Goal::Least(6.0);
 
 /// Rows of pgbench's tables, in its units of 100,000 accounts.
 const SCALE: &str = "20";
 /// Connections that are tried for the best figure.
 const CLIENTS: [u16; 4] = [1, 4, 16, 32];
 
+/// Rounds of the load and of pgbench in turns.
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
+    let seconds = bench.sizes.seconds;
+    let Some(pgbench) = Pgbench::prepare(&bench.server, seconds).await? else {
+        return bench.report.skipped("pgbench", "pgbench", "this server came without it");
+    };
+    let (mut rates, mut ratios) = (Vec::new(), Vec::new());
+    for round in 1..=bench.sizes.rounds {
+        let drained = settle::round(bench, 1_000 + round).await?;
+        let tps = pgbench.tps(seconds)?;
+        rates.push(tps);
+        ratios.push(drained.jobs_per_second as f64 / tps);
+    }
+    let settings = format!("scale {SCALE}, {} clients, prepared", pgbench.clients);
+    let figure = Figure {
+        measure: "pgbench",
+        contestant: "pgbench TPC-B".to_owned(),
+        unit: "transactions/s",
+        rounds: rates,
+        settings,
+        lacks: "",
+    };
+    bench.report.figure(&figure, None)?;
+    let of = "settle rate ÷ pgbench TPC-B".to_owned();
+    bench.report.ratio(&Ratio { measure: "pgbench", of, rounds: ratios, goal: Some(GOAL) })
+}
+
 /// pgbench, with its tables made and its best number of connections found.
-pub(crate) struct Pgbench {
+struct Pgbench {
     program: PathBuf,
     url: String,
     clients: u16,
@@ -22,7 +54,7 @@ pub(crate) struct Pgbench {
 impl Pgbench {
     /// Makes its database and finds how many connections are best; none where the server came
     /// without the program.
-    pub(crate) async fn prepare(server: &Server, seconds: u64) -> Result<Option<Self>> {
+    async fn prepare(server: &Server, seconds: u64) -> Result<Option<Self>> {
         let Some(program) = server.program("pgbench") else { return Ok(None) };
         sqlx::raw_sql("create database tpcb").execute(&server.owner).await?;
         let mut pgbench = Self { program, url: server.url("postgres", "tpcb"), clients: 1 };
@@ -40,13 +72,8 @@ impl Pgbench {
         Ok(Some(pgbench))
     }
 
-    /// Its best number of connections.
-    pub(crate) const fn clients(&self) -> u16 {
-        self.clients
-    }
-
     /// Transactions per second.
-    pub(crate) fn tps(&self, seconds: u64) -> Result<f64> {
+    fn tps(&self, seconds: u64) -> Result<f64> {
         let (clients, seconds) = (self.clients.to_string(), seconds.to_string());
         let said = self.run(&["--client", &clients, "--jobs", "2", "--protocol", "prepared", "--time", &seconds])?;
         said.lines()
