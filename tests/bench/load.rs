@@ -249,6 +249,20 @@ pub(crate) async fn queue(server: &Server, people: &People, count: usize, round:
     Ok(queued)
 }
 
+/// Queues deposits alone, spread evenly over the first so many people.
+pub(crate) async fn queue_deposits(server: &Server, people: &People, count: usize, among: usize) -> Result<usize> {
+    let among = among.min(people.ids.len());
+    let places: Vec<usize> = (0..count).map(|number| number % among).collect();
+    for some in places.chunks(CHUNK) {
+        let amount = |place: usize| ASSETS.get(place % ASSETS.len()).map_or("1", |(_, amount)| *amount);
+        deposit(server, some.iter().map(|place| payment(people, *place, amount(*place))).collect()).await?;
+    }
+    for maintenance in ["vacuum outbox", "analyze", "checkpoint"] {
+        sqlx::raw_sql(maintenance).execute(&server.owner).await?;
+    }
+    Ok(count)
+}
+
 /// The oldest of the trades that wait, if many wait.
 fn later<T>(waiting: &mut VecDeque<T>) -> Option<T> {
     if waiting.len() > FOLLOW_AFTER { waiting.pop_front() } else { None }

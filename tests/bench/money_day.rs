@@ -22,11 +22,16 @@
 mod decide;
 mod drain;
 mod http;
+mod ledger_alone;
+mod limit;
 mod load;
+mod peers;
 mod pgbench;
+mod queue_alone;
 mod report;
 mod server;
 mod settle;
+mod wal;
 
 use std::path::PathBuf;
 
@@ -76,6 +81,9 @@ pub(crate) struct Sizes {
     /// People who trade, Zipf-distributed.
     #[arg(long, default_value_t = 50_000)]
     pub(crate) people: usize,
+    /// pgledger's SQL, a file or a folder of files, to compare the ledger alone with.
+    #[arg(long)]
+    pub(crate) pgledger: Option<PathBuf>,
     /// Rounds; the median is what counts.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
@@ -102,6 +110,16 @@ enum Measure {
     Decide,
     /// Queued jobs drained per second for each transaction of TPC-B that the same server does.
     Pgbench,
+    /// The same jobs by libraries and by hand, in turns with Holdfast.
+    Peers,
+    /// Claiming and completing jobs that do nothing, the same libraries and Holdfast in turns.
+    Noop,
+    /// The rate at which the server takes the rows of a drain, and the drain.
+    Limit,
+    /// Transfers on few accounts and on many, pgledger's functions and Holdfast in turns.
+    Ledger,
+    /// WAL per job, a queue of one table and Holdfast in turns.
+    Wal,
     /// All of it.
     All,
 }
@@ -137,6 +155,21 @@ async fn main() -> Result<()> {
     }
     if wanted(Measure::Pgbench) {
         pgbench::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Peers) {
+        peers::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Noop) {
+        peers::noop(&mut bench).await?;
+    }
+    if wanted(Measure::Limit) {
+        limit::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Ledger) {
+        ledger_alone::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Wal) {
+        wal::measure(&mut bench).await?;
     }
     if wanted(Measure::Http) {
         http::measure(&mut bench).await?;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use embedded::{Cluster, Options};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 use std::str::FromStr;
 
 /// A server with one documented configuration, and a migrated database on it.
@@ -41,6 +41,19 @@ impl Server {
         let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", "bench"))?;
         let api = PgPoolOptions::new().max_connections(4).connect_with(api).await?;
         Ok(Self { cluster, owner, api })
+    }
+
+    /// A fresh database for a contestant, empty or a copy of another one that nobody is connected to; the
+    /// one of that name before is gone. As the superuser connects.
+    pub(crate) async fn database(&self, name: &str, copy_of: Option<&str>) -> Result<PgPool> {
+        let copy_of = copy_of.unwrap_or("template1");
+        for sql in [
+            format!("drop database if exists {name} with (force)"),
+            format!("create database {name} template {copy_of} strategy file_copy"),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.owner).await?;
+        }
+        Ok(PgPool::connect(&self.url("postgres", name)).await?)
     }
 
     /// A program that came with the server.

