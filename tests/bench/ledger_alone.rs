@@ -23,7 +23,7 @@ const DATABASE: &str = "pgledger";
 /// Accounts between which money moves.
 const ACCOUNTS: [usize; 2] = [10, 10_000];
 /// Connections and transfers a call that are tried.
-const TRIED: [(u16, usize); 6] = [(1, 1), (8, 1), (32, 1), (1, 100), (2, 100), (4, 100)];
+const TRIED: [(u16, usize); 7] = [(1, 1), (8, 1), (32, 1), (1, 100), (2, 100), (4, 100), (8, 100)];
 const LACKS: &str = "idempotence by keys, a queue, outcomes, holds, per-batch loading: each transfer is a loop's turn";
 /// What Holdfast should be, where the best of pgledger is one.
 const GOAL: Goal = Goal::Least(4.0);

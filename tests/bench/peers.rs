@@ -36,11 +36,11 @@ struct Entrant {
 
 /// The whole money day, Holdfast and everybody in turns.
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
-    let Some((arena, mut entrants)) = enter(bench, "peers", &MONEY).await? else { return Ok(()) };
+    let (arena, mut entrants) = enter(bench, "peers", &MONEY).await?;
     let mut rates = Vec::new();
     for round in 1..=bench.sizes.rounds {
         rates.push(settle::round(bench, 2_000 + round).await?.jobs_per_second as f64);
-        arena.round(&bench.server, &mut entrants).await?;
+        arena.round(bench, "peers", &mut entrants).await?;
     }
     let settings = format!("{} workers, batches of {}", bench.sizes.workers, bench.sizes.batch);
     let holdfast = [("holdfast".to_owned(), settings, rates)];
@@ -55,12 +55,12 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 
 /// Claiming and completing alone, with nothing between.
 pub(crate) async fn noop(bench: &mut Bench) -> Result<()> {
-    let Some((arena, mut entrants)) = enter(bench, "noop", &NOTHING).await? else { return Ok(()) };
+    let (arena, mut entrants) = enter(bench, "noop", &NOTHING).await?;
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..bench.sizes.rounds {
         one.push(queue_alone::rate(&bench.server, arena.jobs, bench.sizes.batch, 1).await?);
         two.push(queue_alone::rate(&bench.server, arena.jobs, bench.sizes.batch, 2).await?);
-        arena.round(&bench.server, &mut entrants).await?;
+        arena.round(bench, "noop", &mut entrants).await?;
     }
     let named = |connections: &str, rates| {
         (format!("holdfast, {connections}"), format!("batches of {}, with outcomes", bench.sizes.batch), rates)
@@ -86,11 +86,7 @@ struct Arena {
 }
 
 /// Prepares the load and finds everybody's best settings; those who cannot run are noted as such.
-async fn enter(
-    bench: &mut Bench,
-    measure: &'static str,
-    contestants: &[Contestant],
-) -> Result<Option<(Arena, Vec<Entrant>)>> {
+async fn enter(bench: &mut Bench, measure: &'static str, contestants: &[Contestant]) -> Result<(Arena, Vec<Entrant>)> {
     let jobs = bench.sizes.jobs;
     day::prepare(&bench.server, jobs, bench.sizes.people).await.context("preparing the load of the peers")?;
     let arena = Arena { toolbox: Toolbox::install().await, jobs };
@@ -102,16 +98,12 @@ async fn enter(
             bench.report.skipped(measure, contestant.name, &why)?;
             continue;
         }
-        match arena.search(&bench.server, *contestant, bench.sizes.rounds > 1).await {
+        match arena.search(&bench.server, *contestant, bench.sizes.rounds > 1).await? {
             Ok(settings) => entrants.push(Entrant { contestant: *contestant, settings, rates: Vec::new() }),
-            // Wrong books are a fault of the benchmark; what only does not run is left out.
-            Err(error) if error.is::<sqlx::Error>() || matches!(contestant.runner, Runner::ByHand) => {
-                return Err(error);
-            }
-            Err(error) => bench.report.skipped(measure, contestant.name, &format!("{error:#}"))?,
+            Err(why) => bench.report.skipped(measure, contestant.name, &format!("{why:#}"))?,
         }
     }
-    Ok(Some((arena, entrants)))
+    Ok((arena, entrants))
 }
 
 impl Arena {
@@ -121,32 +113,40 @@ impl Arena {
     }
 
     /// The best of a contestant's settings, or the likeliest where nothing is searched.
-    async fn search(&self, server: &Server, contestant: Contestant, all: bool) -> Result<Settings> {
+    async fn search(&self, server: &Server, contestant: Contestant, all: bool) -> Result<Result<Settings>> {
         let jobs = (self.given(&contestant) / SEARCHED).max(JOBS_MIN).min(self.jobs);
         let tried = if all { contestant.candidates } else { contestant.candidates.get(..1).unwrap_or_default() };
         let mut best = None;
         for settings in tried {
-            let rate = self.run(server, contestant, *settings, jobs, &mut Books::default()).await?;
+            let rate = match self.run(server, contestant, *settings, jobs, &mut Books::default()).await? {
+                Ok(rate) => rate,
+                Err(why) => return Ok(Err(why)),
+            };
             eprintln!("{}, {}: {rate:.0} jobs/s", contestant.name, settings.text());
             if best.is_none_or(|(most, _)| rate > most) {
                 best = Some((rate, *settings));
             }
         }
-        Ok(best.context("a contestant without settings")?.1)
+        Ok(Ok(best.context("a contestant without settings")?.1))
     }
 
-    /// Everybody once.
-    async fn round(&self, server: &Server, entrants: &mut [Entrant]) -> Result<()> {
+    /// Everybody once; who does not get through is noted as such, and left out from then on.
+    async fn round(&self, bench: &mut Bench, measure: &'static str, entrants: &mut Vec<Entrant>) -> Result<()> {
         let mut books = Books::default();
-        for entrant in entrants {
-            let jobs = self.given(&entrant.contestant);
-            let rate = self.run(server, entrant.contestant, entrant.settings, jobs, &mut books).await;
-            entrant.rates.push(rate.with_context(|| entrant.contestant.name)?);
+        for mut entrant in std::mem::take(entrants) {
+            let (contestant, jobs) = (entrant.contestant, self.given(&entrant.contestant));
+            match self.run(&bench.server, contestant, entrant.settings, jobs, &mut books).await? {
+                Ok(rate) => {
+                    entrant.rates.push(rate);
+                    entrants.push(entrant);
+                }
+                Err(why) => bench.report.skipped(measure, contestant.name, &format!("{why:#}"))?,
+            }
         }
         Ok(())
     }
 
-    /// Jobs per second of one run, whose books are checked.
+    /// Jobs per second of one run, or why it did not get through. Books that do not agree are an error.
     async fn run(
         &self,
         server: &Server,
@@ -154,32 +154,43 @@ impl Arena {
         settings: Settings,
         jobs: usize,
         books: &mut Books,
-    ) -> Result<f64> {
+    ) -> Result<Result<f64>> {
         let db = server.database(DATABASE, Some(day::TEMPLATE)).await?;
-        let url = server.url("postgres", DATABASE);
-        let seconds = match contestant.runner {
-            Runner::ByHand => {
-                let by_hand = contestant.by_hand(settings);
-                by_hand.queue(&db, jobs).await?;
-                rest(&db).await?;
-                by_hand.run(&url, settings.at_once).await?
-            }
-            Runner::Library(program) => {
-                let numbers = [usize::from(settings.at_once), usize::from(settings.batch), jobs];
-                let arguments = std::iter::once(contestant.mode.word().to_owned());
-                let arguments: Vec<String> = arguments.chain(numbers.map(|number| number.to_string())).collect();
-                let running = self.toolbox.start(program, &url, &arguments).await?;
-                rest(&db).await?;
-                let (seconds, ended) = running.go().await?;
-                ensure!(ended == jobs, "{} ended {ended} of {jobs} jobs", contestant.name);
-                seconds
-            }
+        let seconds = match self.drain(&db, &server.url("postgres", DATABASE), contestant, settings, jobs).await {
+            Ok(seconds) => seconds,
+            Err(why) if contestant.runner == Runner::ByHand => return Err(why),
+            Err(why) => return Ok(Err(why)),
         };
         if contestant.mode != Mode::Noop {
             books.check(&db, contestant.name, jobs).await?;
         }
         db.close().await;
-        Ok(jobs as f64 / seconds)
+        Ok(Ok(jobs as f64 / seconds))
+    }
+
+    /// Seconds from the first fetch to the last commit.
+    async fn drain(
+        &self,
+        db: &PgPool,
+        url: &str,
+        contestant: Contestant,
+        settings: Settings,
+        jobs: usize,
+    ) -> Result<f64> {
+        let Runner::Library(program) = contestant.runner else {
+            let by_hand = contestant.by_hand(settings);
+            by_hand.queue(db, jobs).await?;
+            rest(db).await?;
+            return by_hand.run(url, settings.at_once).await;
+        };
+        let numbers = [usize::from(settings.at_once), usize::from(settings.batch), jobs];
+        let arguments = std::iter::once(contestant.mode.word().to_owned());
+        let arguments: Vec<String> = arguments.chain(numbers.map(|number| number.to_string())).collect();
+        let running = self.toolbox.start(program, url, &arguments).await?;
+        rest(db).await?;
+        let (seconds, ended) = running.go().await?;
+        ensure!(ended == jobs, "it ended {ended} of {jobs} jobs");
+        Ok(seconds)
     }
 }
 

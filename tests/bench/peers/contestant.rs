@@ -84,6 +84,9 @@ const COMMON: &str = "outcomes, rejections with reasons, limits, keys that outli
      from their entries; a commission is posted within its release, no row has an index for timers or lists";
 const AFTER: &str = "completion is another transaction than the effects, so a job may run twice and only the table of \
      done jobs stops it; outcomes, rejections with reasons, limits; a commission is posted within its release";
+const ARRAYS: &str = "whoever queues puts the jobs together, and each batch fails or runs again as one; completion is \
+     another transaction than the effects; outcomes, rejections with reasons, limits; a commission is posted within its \
+     release";
 const NO_OP: &str = "effects";
 
 const LANES: [Settings; 4] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000)]);
@@ -111,7 +114,7 @@ pub(crate) const MONEY: [Contestant; 8] = [
     },
     library("apalis, its Postgres storage, per job", Program::Apalis, Mode::PerJob, &LANES, 5, AFTER),
     library("graphile-worker, per job", Program::Node("graphile.mjs"), Mode::PerJob, &LANES, 5, AFTER),
-    library("graphile-worker, batch jobs", Program::Node("graphile.mjs"), Mode::Bulk, &BATCHES, 1, AFTER),
+    library("graphile-worker, batch jobs", Program::Node("graphile.mjs"), Mode::Bulk, &BATCHES, 1, ARRAYS),
     library("pg-boss, per job", Program::Node("pg_boss.mjs"), Mode::PerJob, &FETCHES, 5, AFTER),
     library("pg-boss, bulk in its transaction", Program::Node("pg_boss.mjs"), Mode::Bulk, &BATCHES, 1, COMMON),
     library("Procrastinate, per job", Program::Python("procrastinate_peer.py"), Mode::PerJob, &CONNECTIONS, 50, AFTER),

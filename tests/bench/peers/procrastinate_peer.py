@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -9,6 +10,9 @@ import time
 import procrastinate
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
+
+# It warns that an application in the main module cannot be imported by others.
+logging.getLogger("procrastinate").setLevel(logging.ERROR)
 
 MODE, CONCURRENCY, _, JOBS = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 URL = os.environ["DATABASE_URL"]

@@ -112,11 +112,9 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/peers")
 }
 
-/// Beside the program that is running: the target directory.
+/// A folder of the target directory.
 fn installed(name: &str) -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let target = program.ancestors().find(|folder| folder.ends_with("target") || folder.join("CACHEDIR.TAG").exists());
-    let place = target.context("no target directory")?.join("peers").join(name);
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers").join(name);
     std::fs::create_dir_all(&place)?;
     Ok(place)
 }
