@@ -117,7 +117,11 @@ impl Arena {
         let jobs = (self.given(&contestant) / SEARCHED).max(JOBS_MIN).min(self.jobs);
         let tried = if all { contestant.candidates } else { contestant.candidates.get(..1).unwrap_or_default() };
         let mut best = None;
-        for settings in tried {
+        let under_way = |settings: &&Settings| match contestant.mode {
+            Mode::Bulk => usize::from(settings.at_once) * usize::from(settings.batch),
+            Mode::PerJob | Mode::Noop => 0,
+        };
+        for settings in tried.iter().filter(|settings| under_way(settings) <= day::under_way_max(self.jobs)) {
             let rate = match self.run(server, contestant, *settings, jobs, &mut Books::default()).await? {
                 Ok(rate) => rate,
                 Err(why) => return Ok(Err(why)),

@@ -92,7 +92,7 @@ const NO_OP: &str = "effects";
 const LANES: [Settings; 4] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000)]);
 const FETCHES: [Settings; 4] = settings([(16, 50), (8, 100), (32, 20), (16, 10)]);
 const CONNECTIONS: [Settings; 4] = settings([(16, 1), (8, 1), (32, 1), (4, 1)]);
-const BATCHES: [Settings; 5] = settings([(2, 500), (1, 500), (2, 1_000), (4, 500), (2, 250)]);
+const BATCHES: [Settings; 6] = settings([(2, 500), (1, 500), (2, 1_000), (4, 500), (2, 250), (2, 2_000)]);
 
 /// Everybody with the effects of the money day.
 pub(crate) const MONEY: [Contestant; 8] = [

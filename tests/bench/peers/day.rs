@@ -19,6 +19,7 @@ const FIRST_PERSON: usize = 1_000;
 const CHUNK: usize = 500;
 /// How many trades are opened before the first of them is followed up, as in Holdfast's own load.
 const FOLLOW_AFTER: usize = 2_200;
+const FOLLOW_AFTER_MIN: usize = 500;
 /// Of each asset, in minor units: what everybody has at first, a deposit, a trade, a withdrawal.
 const AMOUNTS: [[i64; 4]; 5] = [
     [99_000_000_000, 125_500_000, 750_000, 10_000_000],
@@ -78,6 +79,12 @@ pub(crate) async fn prepare(server: &Server, jobs: usize, people: usize) -> Resu
     Ok(())
 }
 
+/// How many jobs may be under way at once, so that none is overtaken by what follows up on it.
+pub(crate) fn under_way_max(jobs: usize) -> usize {
+    // A fifth of the jobs open a trade; half of the way is kept free.
+    (jobs / 8).clamp(FOLLOW_AFTER_MIN, FOLLOW_AFTER) * 5 / 2
+}
+
 /// People, each with a wallet and the one before as the referrer, and the accounts of the house.
 async fn settle_in(db: &PgPool, people: usize) -> Result<()> {
     let last = FIRST_PERSON + people - 1;
@@ -132,8 +139,8 @@ impl Day {
             weights: weights.collect(),
             people,
             registered: 0,
-            // A small load has to be followed up sooner, and its batches are smaller.
-            follow_after: FOLLOW_AFTER.min(jobs / 8),
+            // A small load is followed up sooner, and still later than any batch that is under way.
+            follow_after: (jobs / 8).clamp(FOLLOW_AFTER_MIN, FOLLOW_AFTER),
             id: 0,
             payment: 0,
             locked: VecDeque::new(),
