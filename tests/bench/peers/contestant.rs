@@ -89,9 +89,9 @@ const ARRAYS: &str = "whoever queues puts the jobs together, and each batch fail
      release";
 const NO_OP: &str = "effects";
 
-const LANES: [Settings; 4] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000)]);
-const FETCHES: [Settings; 4] = settings([(16, 50), (8, 100), (32, 20), (16, 10)]);
-const CONNECTIONS: [Settings; 4] = settings([(16, 1), (8, 1), (32, 1), (4, 1)]);
+const LANES: [Settings; 6] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000), (8, 2_000), (8, 5_000)]);
+const FETCHES: [Settings; 5] = settings([(8, 100), (16, 50), (32, 20), (16, 10), (4, 200)]);
+const CONNECTIONS: [Settings; 5] = settings([(8, 1), (4, 1), (16, 1), (32, 1), (2, 1)]);
 const BATCHES: [Settings; 6] = settings([(2, 500), (1, 500), (2, 1_000), (4, 500), (2, 250), (2, 2_000)]);
 
 /// Everybody with the effects of the money day.
