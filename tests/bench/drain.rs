@@ -25,7 +25,7 @@ pub(crate) struct Drained {
     pub(crate) wal_bytes_per_job: u64,
     batches: u64,
     worker_cpu_percent: u64,
-    worker_memory_kib: u64,
+    pub(crate) worker_memory_kib: u64,
 }
 
 impl fmt::Display for Drained {
@@ -148,7 +148,7 @@ async fn statements(server: &Server) -> Result<u64> {
 }
 
 /// The load has enough money for everything, so a refusal is a fault of ours.
-async fn refuse_refusals(server: &Server) -> Result<()> {
+pub(crate) async fn refuse_refusals(server: &Server) -> Result<()> {
     let refused: Vec<(String, String, i64)> = sqlx::query_as(
         "select j.kind, o.reason, count(*) from outcome o join job j on j.id = o.job_id where o.status = 'rejected'
          group by 1, 2 union all
@@ -177,6 +177,21 @@ impl Worker {
             .spawn()
             .context("starting a worker")?;
         Ok(Self { child })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Ends it at whatever instruction it is.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     fn cpu_seconds(&self) -> Result<f64> {

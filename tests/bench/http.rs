@@ -1,189 +1,195 @@
-//! The HTTP side: how many jobs are taken a second, and how long it is from POST to settled.
+//! A real web process, and a client that costs little beside it: requests are bytes made beforehand,
+//! and of an answer no more is read than is asked for.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
-use crate::Bench;
-use crate::drain::Worker;
-use crate::load::{IPN_SECRET, People};
-use crate::report::{Figure, Goal};
+use crate::load::IPN_SECRET;
 use crate::server::Server;
 
-/// Connections that ask at once for the accept rate.
-const CONNECTIONS: usize = 64;
-/// Jobs a second that arrive while the latency is measured.
-const RATES: [u64; 2] = [100, 500];
 /// Longest time until a process answers.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Headers of an answer, at most.
+const HEADERS_MAX: usize = 32;
 
-/// The accept rate, with no worker in the way, and then the latency with one.
-pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
-    let seconds = bench.sizes.seconds;
-    let web = Web::start(&bench.server).await?;
-    let rounds = vec![accept_rate(&web, seconds).await?];
-    let settings = format!("{CONNECTIONS} connections, client included");
-    let contestant = "holdfast".to_owned();
-    bench
-        .report
-        .figure(&Figure { measure: "accept", contestant, unit: "202s/s", rounds, settings, lacks: "" }, None)?;
-    crate::drain::settle_all(&bench.server).await?;
-    let worker = Worker::start(&bench.server, settlement::BATCH_MAX)?;
-    // The first jobs wait for the worker to start.
-    web.lock(&bench.people, 0, Some(20)).await?;
-    for rate in RATES {
-        let times = latency(&web, &bench.people, rate, seconds).await?;
-        for (percent, goal) in [(50, Goal::Most(5.0)), (99, Goal::Most(25.0))] {
-            let figure = Figure {
-                measure: "latency",
-                contestant: format!("holdfast, {rate} jobs/s, p{percent}"),
-                unit: "ms",
-                rounds: vec![percentile(&times, percent)],
-                settings: "from the time at which a POST was due".to_owned(),
-                lacks: "",
-            };
-            bench.report.figure(&figure, Some(goal))?;
+/// A process that serves HTTP; ended when dropped.
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    process: Child,
+}
+
+impl Site {
+    /// Starts a program, told by the function where to listen, and waits until it does.
+    pub(crate) async fn start(program: &mut Command, listen: impl FnOnce(&mut Command, SocketAddr)) -> Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        listen(program, address);
+        let process = program.stdin(Stdio::null()).spawn().context("starting a server")?;
+        let mut site = Self { address, process };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).await.is_err() {
+            ensure!(site.process.try_wait()?.is_none(), "a server ended at once");
+            ensure!(Instant::now() < deadline, "a server does not listen");
+            sleep(Duration::from_millis(5)).await;
         }
+        Ok(site)
     }
-    worker.stop()?;
-    crate::drain::settle_all(&bench.server).await
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
 }
 
-async fn accept_rate(web: &Web, seconds: u64) -> Result<f64> {
-    let accepted = Arc::new(AtomicU64::new(0));
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let began = Instant::now();
-    let mut clients = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let (web, accepted) = (web.clone(), Arc::clone(&accepted));
-        clients.spawn(async move {
-            while Instant::now() < until {
-                let status = web.register().await?;
-                ensure!(status == StatusCode::ACCEPTED, "a registration was answered {status}");
-                accepted.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = clients.join_next().await {
-        ended??;
-    }
-    let rate = (accepted.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()) as u64;
-    Ok(rate as f64)
-}
-
-/// Locks arrive at a steady rate, whether those before them are answered or not; each waits for its
-/// outcome.
-async fn latency(web: &Web, people: &People, rate: u64, seconds: u64) -> Result<Vec<Duration>> {
-    let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate)?);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut answers = JoinSet::new();
-    for number in 0..rate * seconds {
-        let due = ticks.tick().await;
-        let (web, body) = (web.clone(), people.lock_body(number));
-        answers.spawn(async move {
-            let status = web.post("/v1/trades", &body, Some(20)).await?;
-            ensure!(status == StatusCode::OK, "a lock that was waited for was answered {status}");
-            // From when it was due, so that a client that falls behind does not flatter.
-            Ok(due.elapsed())
-        });
-    }
-    let mut times = Vec::new();
-    while let Some(answer) = answers.join_next().await {
-        times.push(answer??);
-    }
-    times.sort_unstable();
-    Ok(times)
-}
-
-/// The time that so many of a hundred did not exceed, in milliseconds.
-fn percentile(times: &[Duration], percent: usize) -> f64 {
-    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times.get(at).copied().unwrap_or_default().as_secs_f64() * 1_000.0
-}
-
-/// A real web process, and a client of it.
-#[derive(Clone)]
-struct Web {
-    http: Client,
-    base: String,
-    key: String,
-    keys: Arc<AtomicU64>,
-    _process: Arc<Process>,
-}
-
-struct Process(Child);
-
-impl Drop for Process {
+impl Drop for Site {
     fn drop(&mut self) {
-        if self.0.kill().is_ok() && self.0.wait().is_err() {
-            eprintln!("the web process could not be waited for");
+        if self.process.kill().is_ok() && self.process.wait().is_err() {
+            eprintln!("a server could not be waited for");
         }
     }
+}
+
+/// Holdfast's web process.
+pub(crate) struct Web {
+    pub(crate) site: Site,
+    key: String,
 }
 
 impl Web {
-    async fn start(server: &Server) -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    pub(crate) async fn start(server: &Server) -> Result<Self> {
         let (key, hash) = api::new_key();
         sqlx::query("insert into api_key (principal_id, secret_hash, scopes) values (100, $1, '{submit,read}')")
             .bind(hash.to_vec())
             .execute(&server.owner)
             .await?;
-        let process = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-            .args(["web", "--listen", &address])
+        let mut program = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        program
             .env("DATABASE_URL_API", server.api_url())
             .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)
             .env("HOLDFAST_LOG", "warn")
             .env("HOLDFAST_RATE_PER_SECOND", "1000000")
-            .env_remove("DATABASE_URL")
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting web")?;
-        let web = Self {
-            http: Client::builder().no_proxy().pool_max_idle_per_host(CONNECTIONS).timeout(PATIENCE).build()?,
-            base: format!("http://{address}"),
-            key,
-            keys: Arc::new(AtomicU64::new(0)),
-            _process: Arc::new(Process(process)),
+            .env_remove("DATABASE_URL");
+        let listen = |program: &mut Command, address: SocketAddr| {
+            program.args(["web", "--listen", &address.to_string()]);
         };
-        let deadline = Instant::now() + PATIENCE;
-        while web.http.get(format!("{}/readyz", web.base)).send().await.is_err() {
-            ensure!(Instant::now() < deadline, "web does not answer");
-            sleep(Duration::from_millis(10)).await;
+        Ok(Self { site: Site::start(&mut program, listen).await?, key })
+    }
+
+    /// A POST under a key, with further headers, each ended by CR and LF.
+    pub(crate) fn post(&self, path: &str, key: &str, headers: &str, body: &str) -> Vec<u8> {
+        post(path, &format!("authorization: Bearer {}\r\nidempotency-key: {key}\r\n{headers}", self.key), body)
+    }
+}
+
+/// A POST of JSON.
+pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// An answer; its body is what the connection has read last.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+}
+
+/// A connection that is kept.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+    }
+
+    /// Sends a request and reads the answer.
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        timeout(PATIENCE, self.exchange(request)).await.context("no answer in time")?
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let (status, start, end) = loop {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the connection was closed");
+            if let Some(head) = head(&self.buffer)? {
+                break head;
+            }
+        };
+        while self.buffer.len() < end {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the connection was closed");
         }
-        Ok(web)
+        Ok(Answer { status, body: self.buffer.get(start..end).unwrap_or_default() })
     }
+}
 
-    async fn post(&self, path: &str, body: &Value, wait_s: Option<u32>) -> Result<StatusCode> {
-        let key = format!("http-{}", self.keys.fetch_add(1, Ordering::Relaxed));
-        let mut call = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.key).json(body);
-        call = call.header("idempotency-key", key);
-        if let Some(seconds) = wait_s {
-            call = call.header("prefer", format!("wait={seconds}"));
+/// The status, and where the body begins and ends; none while the head is not whole.
+fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut answer = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(start) = answer.parse(bytes)? else { return Ok(None) };
+    let length = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let Some(length) = length else { bail!("an answer does not say how long it is") };
+    let length: usize = std::str::from_utf8(length.value)?.trim().parse()?;
+    Ok(Some((answer.code.context("an answer without a status")?, start, start.saturating_add(length))))
+}
+
+/// Connections that nobody uses at the moment.
+#[derive(Clone)]
+pub(crate) struct Idle {
+    address: SocketAddr,
+    connections: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Idle {
+    /// Opens that many.
+    pub(crate) async fn open(address: SocketAddr, count: usize) -> Result<Self> {
+        let idle = Self { address, connections: Arc::default() };
+        for _ in 0..count {
+            idle.give(Connection::open(address).await?);
         }
-        let answer = call.send().await?;
-        let status = answer.status();
-        // Read to its end, so that the connection serves the next call.
-        answer.bytes().await?;
-        Ok(status)
+        Ok(idle)
     }
 
-    async fn register(&self) -> Result<StatusCode> {
-        self.post("/v1/users", &json!({}), None).await
+    /// One of them, or a new one.
+    pub(crate) async fn take(&self) -> Result<Connection> {
+        let idle = self.connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => Connection::open(self.address).await,
+        }
     }
 
-    async fn lock(&self, people: &People, number: u64, wait_s: Option<u32>) -> Result<()> {
-        let status = self.post("/v1/trades", &people.lock_body(number), wait_s).await?;
-        ensure!(status == StatusCode::OK, "a lock was answered {status}");
-        Ok(())
+    pub(crate) fn give(&self, connection: Connection) {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
+}
+
+/// Tells from a thread of its own when each of so many is due, since the timers of the runtime are
+/// coarser than what is measured. Whoever falls behind is told of all that were due meanwhile.
+pub(crate) fn schedule(apart: Duration, count: u64) -> tokio::sync::mpsc::UnboundedReceiver<(u64, Instant)> {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let (began, nanos) = (Instant::now(), u64::try_from(apart.as_nanos()).unwrap_or(u64::MAX));
+        for number in 0..count {
+            let due = began + Duration::from_nanos(number.saturating_mul(nanos));
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if sender.send((number, due)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }

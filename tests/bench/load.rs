@@ -23,7 +23,7 @@ const CHUNK: usize = 1_000;
 /// How many trades are opened before the first of them is followed up: some 10,000 jobs.
 const FOLLOW_AFTER: usize = 2_200;
 /// Codes and the text of one deposit.
-const ASSETS: [(&str, &str); 5] =
+pub(crate) const ASSETS: [(&str, &str); 5] =
     [("usdttrc20", "125.5"), ("btc", "0.0025"), ("trx", "950.25"), ("ltc", "1.75"), ("xrp", "88.125")];
 /// What each trade is about: small against every wallet.
 const TRADED: [&str; 5] = ["0.75", "0.000015", "5.5", "0.0105", "0.5"];
@@ -89,13 +89,18 @@ pub(crate) struct People {
 type Open = (TradeId, UserId, UserId);
 
 impl People {
-    fn pick(&self, rng: &mut impl Rng) -> usize {
+    pub(crate) fn pick(&self, rng: &mut impl Rng) -> usize {
         let most = self.weights.last().copied().unwrap_or(1);
         let at = rng.random_range(0..most);
         self.weights.partition_point(|weight| *weight <= at)
     }
 
-    fn id(&self, place: usize) -> UserId {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(crate) fn id(&self, place: usize) -> UserId {
         self.ids.get(place).copied().unwrap_or(UserId(1))
     }
 
@@ -268,7 +273,7 @@ fn later<T>(waiting: &mut VecDeque<T>) -> Option<T> {
     if waiting.len() > FOLLOW_AFTER { waiting.pop_front() } else { None }
 }
 
-fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {
+pub(crate) fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {
     let seller = people.pick(rng);
     let mut buyer = people.pick(rng);
     if buyer == seller {
@@ -285,7 +290,7 @@ fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {
 }
 
 /// The least that may be withdrawn of the asset that a person has.
-fn withdraw(people: &People, person: usize) -> WithdrawalRequest {
+pub(crate) fn withdraw(people: &People, person: usize) -> WithdrawalRequest {
     let (asset, _) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
     let amount = match asset {
         "btc" => "0.0001",
@@ -303,7 +308,7 @@ fn withdraw(people: &People, person: usize) -> WithdrawalRequest {
     }
 }
 
-fn payment(people: &People, person: usize, amount: &str) -> Payment {
+pub(crate) fn payment(people: &People, person: usize, amount: &str) -> Payment {
     let (asset, _) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
     // A single credit is bounded: nobody brings 99 000 bitcoin.
     let amount = if asset == "btc" && amount == "99000" { "0.99" } else { amount };
@@ -312,7 +317,7 @@ fn payment(people: &People, person: usize, amount: &str) -> Payment {
     Payment::finished(people.payment_id(), &jobs::order_id_of(people.id(person)), amount, asset)
 }
 
-fn client(people: &People, job: &AnyJob) -> Result<Ask> {
+pub(crate) fn client(people: &People, job: &AnyJob) -> Result<Ask> {
     let payload = job.payload()?.to_string();
     Ok(Ask {
         submitter: SUBMITTER,
@@ -328,7 +333,7 @@ fn client(people: &People, job: &AnyJob) -> Result<Ask> {
     })
 }
 
-async fn record(server: &Server, asks: &[Ask]) -> Result<Vec<i64>> {
+pub(crate) async fn record(server: &Server, asks: &[Ask]) -> Result<Vec<i64>> {
     let mut db = server.api.acquire().await?;
     let recorded = outbox::enqueue(&mut db, asks).await?;
     ensure!(recorded.iter().all(|one| matches!(one, Recorded::New(_))), "a key of the load was used before");

@@ -19,11 +19,16 @@
     reason = "a benchmark prints ratios and is asked by its environment; no money passes through a float"
 )]
 
+mod accept;
+mod deaths;
 mod decide;
 mod drain;
+mod history;
+mod hour;
 mod http;
 mod ledger_alone;
 mod limit;
+mod latency;
 mod load;
 mod peers;
 mod pgbench;
@@ -32,6 +37,12 @@ mod report;
 mod server;
 mod settle;
 mod wal;
+mod several;
+mod snapshot;
+mod stream;
+mod twins;
+mod usage;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -45,9 +56,9 @@ use crate::report::Report;
 #[command(name = "money_day", version, about)]
 struct Arguments {
     /// What is measured.
-    #[arg(value_enum, default_value_t = Measure::Settle)]
-    measure: Measure,
-    /// A small load for everything, to see that it works.
+    #[arg(value_enum)]
+    measure: Option<Measure>,
+    /// A small load, to see that it works; for everything, unless something is named.
     #[arg(long)]
     quick: bool,
     /// Append a JSON line to this file for each figure.
@@ -55,6 +66,9 @@ struct Arguments {
     json: Option<PathBuf>,
     #[command(flatten)]
     sizes: Sizes,
+    /// Serve as what the accept rate is compared with.
+    #[arg(long, hide = true, num_args = 3)]
+    plain: Vec<String>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -87,6 +101,8 @@ pub(crate) struct Sizes {
     /// Rounds; the median is what counts.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
+    #[command(flatten)]
+    pub(crate) lasting: hour::Lasting,
 }
 
 impl Sizes {
@@ -96,6 +112,7 @@ impl Sizes {
         self.people = self.people.min(1_000);
         self.rounds = 1;
         self.seconds = 1;
+        self.lasting.quick();
     }
 }
 
@@ -104,8 +121,22 @@ impl Sizes {
 enum Measure {
     /// Queued jobs drained per second.
     Settle,
-    /// Durable 202s per second on 64 connections, and the time from POST to settled.
-    Http,
+    /// Durable 202s per second on 64 connections.
+    Accept,
+    /// The time from POST to settled, at several rates.
+    Latency,
+    /// Two workers compared with one; four where there are cores for them.
+    Several,
+    /// Memory of a worker under full load, and the time from its start to its first settlement.
+    Worker,
+    /// How long nothing is settled when a worker dies, or Postgres.
+    Deaths,
+    /// What a snapshot costs that somebody keeps open.
+    Snapshot,
+    /// What millions of finished jobs cost.
+    History,
+    /// The rate of a billion jobs a day, held for an hour over HTTP.
+    Hour,
     /// Jobs that one core decides in memory.
     Decide,
     /// Queued jobs drained per second for each transaction of TPC-B that the same server does.
@@ -135,11 +166,15 @@ pub(crate) struct Bench {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
+    if !arguments.plain.is_empty() {
+        return accept::serve(&arguments.plain).await;
+    }
     if arguments.quick {
         arguments.sizes.quick();
-        arguments.measure = Measure::All;
     }
-    let wanted = |measure| [measure, Measure::All].contains(&arguments.measure);
+    let usual = if arguments.quick { Measure::All } else { Measure::Settle };
+    let asked = arguments.measure.unwrap_or(usual);
+    let wanted = |measure| [measure, Measure::All].contains(&asked);
     let server = server::Server::start().await?;
     let described = server.describe().await?;
     eprintln!("{described}");
@@ -171,8 +206,29 @@ async fn main() -> Result<()> {
     if wanted(Measure::Wal) {
         wal::measure(&mut bench).await?;
     }
-    if wanted(Measure::Http) {
-        http::measure(&mut bench).await?;
+    if wanted(Measure::Accept) {
+        accept::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Latency) {
+        latency::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Several) {
+        several::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Worker) {
+        worker::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Deaths) {
+        deaths::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Snapshot) {
+        snapshot::measure(&mut bench).await?;
+    }
+    if wanted(Measure::History) {
+        history::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Hour) {
+        hour::measure(&mut bench).await?;
     }
     bench.end().await
 }

@@ -135,6 +135,11 @@ impl Report {
         self.keep(json!({ "measure": measure, "contestant": contestant, "skipped": why }))
     }
 
+    /// Keeps what a row of the table cannot show, such as a histogram or what happened from minute to minute.
+    pub(crate) fn detail(&mut self, document: Value) -> Result<()> {
+        self.keep(document)
+    }
+
     fn add(&mut self, measure: &str, what: &str, unit: &str, (median, low, high): (f64, f64, f64), goal: Option<Goal>) {
         let met = goal.map_or_else(String::new, |goal| {
             format!("{} {}", goal.text(), if goal.is_met(median) { "met" } else { "not met" })

@@ -1,14 +1,19 @@
 //! The Postgres that every contestant gets.
 
+use std::str::FromStr;
+use std::sync::Arc;
+
 use anyhow::Result;
 use embedded::{Cluster, Options};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
-use std::str::FromStr;
+
+use crate::usage;
 
 /// A server with one documented configuration, and a migrated database on it.
 pub(crate) struct Server {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
+    database: &'static str,
     /// Superuser: migrates and looks.
     pub(crate) owner: PgPool,
     /// As the API connects.
@@ -28,19 +33,27 @@ impl Server {
     /// Starts it and runs the migrations.
     pub(crate) async fn start() -> Result<Self> {
         let options = SETTINGS.iter().fold(Options::temporary(), |options, (name, value)| options.with(name, value));
-        let cluster = Cluster::start(options).await?;
+        Self::prepare(Arc::new(Cluster::start(options).await?), "bench").await
+    }
+
+    /// Another migrated database on the same server, for what is compared with itself.
+    pub(crate) async fn beside(&self, database: &'static str) -> Result<Self> {
+        Self::prepare(Arc::clone(&self.cluster), database).await
+    }
+
+    async fn prepare(cluster: Arc<Cluster>, database: &'static str) -> Result<Self> {
         let admin = PgPool::connect(&cluster.url("postgres", "postgres")).await?;
-        sqlx::raw_sql("create database bench").execute(&admin).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {database}"))).execute(&admin).await?;
         admin.close().await;
-        let owner = PgPool::connect(&cluster.url("postgres", "bench")).await?;
+        let owner = PgPool::connect(&cluster.url("postgres", database)).await?;
         outbox::migrate(&owner).await?;
         for preparation in ["create extension pg_stat_statements", "insert into principal (name) values ('money day')"]
         {
             sqlx::raw_sql(preparation).execute(&owner).await?;
         }
-        let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", "bench"))?;
+        let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", database))?;
         let api = PgPoolOptions::new().max_connections(4).connect_with(api).await?;
-        Ok(Self { cluster, owner, api })
+        Ok(Self { cluster, database, owner, api })
     }
 
     /// A fresh database for a contestant, empty or a copy of another one that nobody is connected to; the
@@ -68,12 +81,12 @@ impl Server {
 
     /// Where workers connect.
     pub(crate) fn worker_url(&self) -> String {
-        self.cluster.url("holdfast_worker", "bench")
+        self.cluster.url("holdfast_worker", self.database)
     }
 
     /// Where web connects.
     pub(crate) fn api_url(&self) -> String {
-        self.cluster.url("holdfast_api", "bench")
+        self.cluster.url("holdfast_api", self.database)
     }
 
     /// Version and durability, as the server says.
@@ -88,10 +101,28 @@ impl Server {
         Ok(text)
     }
 
-    /// Stops it; nothing is left behind.
+    /// Processor time of all its processes, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.cluster.postmaster_pid().map_or(0.0, usage::family_cpu_seconds)
+    }
+
+    /// A power cut.
+    pub(crate) async fn crash(&self) -> Result<()> {
+        Ok(self.cluster.crash().await?)
+    }
+
+    /// The recovery from it; returns when connections are accepted.
+    pub(crate) async fn restart(&self) -> Result<()> {
+        Ok(self.cluster.restart().await?)
+    }
+
+    /// Closes what is open; whoever is the last one stops the server, and nothing is left behind.
     pub(crate) async fn stop(self) -> Result<()> {
         self.api.close().await;
         self.owner.close().await;
-        Ok(self.cluster.stop().await?)
+        match Arc::into_inner(self.cluster) {
+            Some(cluster) => Ok(cluster.stop().await?),
+            None => Ok(()),
+        }
     }
 }

@@ -18,7 +18,12 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 
 /// Queues a round of the load and drains it.
 pub(crate) async fn round(bench: &Bench, round: usize) -> Result<Drained> {
-    let Sizes { jobs, workers, batch, load, .. } = bench.sizes;
+    round_of(bench, round, bench.sizes.workers).await
+}
+
+/// The same with another number of workers.
+pub(crate) async fn round_of(bench: &Bench, round: usize, workers: u16) -> Result<Drained> {
+    let Sizes { jobs, batch, load, .. } = bench.sizes;
     let queued = load::queue(&bench.server, &bench.people, jobs, round, load).await.context("queueing the load")?;
     let drained = drain(&bench.server, workers, batch, queued).await?;
     eprintln!("round {round}: {drained}");
