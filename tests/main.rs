@@ -18,6 +18,7 @@ mod deaths;
 mod deposits;
 mod duels;
 mod enqueue;
+mod figures;
 mod guards;
 mod harness;
 mod observe;

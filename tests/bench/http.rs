@@ -16,6 +16,8 @@ use crate::server::Server;
 
 /// Longest time until a process answers.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection that nobody has used for this long is left: servers close those.
+const IDLE: Duration = Duration::from_secs(15);
 /// Headers of an answer, at most.
 const HEADERS_MAX: usize = 32;
 
@@ -150,7 +152,7 @@ fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>> {
 #[derive(Clone)]
 pub(crate) struct Idle {
     address: SocketAddr,
-    connections: Arc<Mutex<Vec<Connection>>>,
+    connections: Arc<Mutex<Vec<(Connection, Instant)>>>,
 }
 
 impl Idle {
@@ -167,13 +169,13 @@ impl Idle {
     pub(crate) async fn take(&self) -> Result<Connection> {
         let idle = self.connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
-            Some(connection) => Ok(connection),
-            None => Connection::open(self.address).await,
+            Some((connection, since)) if since.elapsed() < IDLE => Ok(connection),
+            _ => Connection::open(self.address).await,
         }
     }
 
     pub(crate) fn give(&self, connection: Connection) {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
     }
 }
 
