@@ -75,6 +75,25 @@ fn a_page_is_rendered_between_its_markers() {
     let documents = |_: &str| lines.trim().lines().map(|line| serde_json::from_str(line.trim()).unwrap()).collect();
     let page = rendered("# Before\n\n<!-- figures: a.jsonl -->\nold\n<!-- end -->\n\nAfter\n", documents);
     expect![[r#"
+        # Before
+
+        <!-- figures: a.jsonl -->
+
+        | measure | what | median | range | goal | met |
+        |---|---|---:|---:|---|---|
+        | settle | holdfast | 26,319 jobs/s | 26,241 … 29,349 |  |  |
+        | settle | a loop | 3,100 jobs/s | 3,000 … 3,200 |  |  |
+        | settle | holdfast ÷ a loop | 8.49 × | 8.20 … 9.80 | ≥ 10 | no |
+        | settle | another | skipped: not installed | | | |
+
+        On 2 × M; Postgres.
+
+        - *holdfast*: one worker.
+        - *a loop*: as it comes. It lacks keys.
+
+        <!-- end -->
+
+        After
     "#]]
     .assert_eq(&page);
 }
