@@ -11,6 +11,7 @@
 mod drawing;
 mod table;
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use expect_test::{expect, expect_file};
@@ -41,7 +42,7 @@ fn rendered(page: &str, documents: impl Fn(&str) -> Vec<Value>) -> String {
     while let Some((before, after)) = rest.split_once(BEGIN) {
         let (file, after) = after.split_once(BEGUN).expect("a marker has a file and ends its line");
         let (_, after) = after.split_once(END).expect("what a marker begins is ended");
-        text.push_str(&format!("{before}{BEGIN}{file}{BEGUN}\n{}\n{END}", table::of(&documents(file))));
+        write!(text, "{before}{BEGIN}{file}{BEGUN}\n{}\n{END}", table::of(&documents(file))).unwrap();
         rest = after;
     }
     text.push_str(rest);
