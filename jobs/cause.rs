@@ -5,7 +5,7 @@ use crate::registry::AnyJob;
 
 /// A job that the settlement of another causes. It is recorded by the same commit, once for its
 /// key, whoever causes it again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What is to be done.
     pub kind: AnyJob,

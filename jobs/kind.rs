@@ -68,7 +68,7 @@ pub enum Scope {
 }
 
 /// A job as a worker meets it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Its id; what it brings into being bears the same number.
     pub id: JobId,

@@ -55,7 +55,7 @@ macro_rules! kinds {
         }),+];
 
         /// A job of any registered kind.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum AnyJob {
             $(#[doc = concat!("[`", stringify!($kind), "`]")] $kind($kind),)+
         }

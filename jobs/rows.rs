@@ -26,7 +26,7 @@ enum Change {
 }
 
 /// The changed rows of a table, each list in the order of the keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed<'a, K, V> {
     /// Rows that are new.
     pub inserted: Vec<(&'a K, &'a V)>,

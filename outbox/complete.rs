@@ -1,7 +1,7 @@
 use sqlx::PgConnection;
 
 /// What came of a job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The job.
     pub job_id: i64,

@@ -1,7 +1,7 @@
 use sqlx::PgConnection;
 
 /// A job that needs a person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The job.
     pub job_id: i64,

@@ -4,7 +4,7 @@ use rand::RngExt;
 use sqlx::PgConnection;
 
 /// A job that goes back into the queue.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Postponed {
     /// The job.
     pub job_id: i64,

@@ -6,7 +6,7 @@ use outbox::{Ended, Parked, Postponed, PutOff};
 use crate::settle::Report;
 
 /// What the verdicts of a batch amount to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decisions {
     pub(crate) ended: Vec<Ended>,
     pub(crate) postponed: Vec<Postponed>,

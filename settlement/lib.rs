@@ -5,7 +5,9 @@
 //! the batch.
 
 mod committed;
+mod decide;
 mod decisions;
+mod foresight;
 mod load;
 mod numeric;
 mod pauses;
@@ -15,8 +17,10 @@ mod settler;
 mod store;
 mod tables;
 mod timers;
+mod turn;
 mod verification;
 pub mod verify;
+mod within;
 
 pub use committed::{Committed, Done, End, Watcher};
 pub use numeric::Numeric;

@@ -3,47 +3,99 @@ use ledger::{Hold, Subject};
 use providers::nowpayments::Secret;
 use sqlx::PgConnection;
 
+use crate::foresight::Remembered;
 use crate::tables::{
     account, app_user, corrupt, deposit, ipn_inbox, outcome, parked, pause, principal, referral, trade, withdrawal,
     withdrawal_day,
 };
 
-/// Loads everything that a batch touches, in the one order of locks: pauses, parked jobs, counters of
-/// limits, trades, deposits, withdrawals, accounts with a floor, accounts without. People are read
-/// last, under the locks of their wallets.
-///
-/// `known` are the accounts whose ids are known already.
-pub(crate) async fn load(
-    db: &mut PgConnection,
-    desk: &mut Desk,
-    batch: &[(Job, AnyJob)],
-    secrets: &[Secret],
-    known: &mut account::Ids,
-) -> Result<(), sqlx::Error> {
+/// What a batch asks for by its payloads.
+pub(crate) fn wanted(batch: &[(Job, AnyJob)]) -> Want {
     let mut want = Want::default();
     for (_, kind) in batch {
         kind.rows(&mut want);
     }
+    want
+}
+
+/// Reads what never changes, without a lock.
+pub(crate) async fn facts(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    want: &Want,
+    secrets: &[Secret],
+) -> Result<(), sqlx::Error> {
+    let inbox: Vec<i64> = want.inbox.iter().map(|id| id.0).collect();
+    ipn_inbox::load(db, desk, &inbox, secrets).await
+}
+
+/// Loads and locks the rows that a batch hardly ever shares with another one, in the one order of locks:
+/// pauses, parked jobs, trades, deposits, withdrawals. What they imply is added to what is wanted.
+pub(crate) async fn rows(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    batch: &[(Job, AnyJob)],
+    want: &mut Want,
+) -> Result<(), sqlx::Error> {
     pause::load(db, desk, want.pauses.iter()).await?;
     parked::load(db, desk, want.parked.iter()).await?;
-    load_days(db, desk, batch, &mut want).await?;
-    let inbox: Vec<i64> = want.inbox.iter().map(|id| id.0).collect();
-    ipn_inbox::load(db, desk, &inbox, secrets).await?;
     let trades: Vec<i64> = want.trades.iter().map(|id| id.0).collect();
     trade::load(db, desk, &trades).await?;
-    referral::load(db, desk, &want).await?;
-    load_pending(db, desk, &want, batch).await?;
+    referral::load(db, desk, want).await?;
+    load_pending(db, desk, want, batch).await?;
     deposit::load(db, desk).await?;
     let withdrawals: Vec<i64> = want.withdrawals.iter().map(|id| id.0).collect();
     withdrawal::load(db, desk, &withdrawals).await?;
     for (job, kind) in batch {
-        kind.accounts(desk, job, &mut want);
+        kind.limits(desk, job, want);
     }
-    account::load(db, desk, &want, known).await?;
-    let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
+    withdrawal::days(desk, want);
+    for (job, kind) in batch {
+        kind.accounts(desk, job, want);
+    }
+    principal::load(db, desk, &want.principals).await
+}
+
+/// Loads and locks what batches share, in the one order of locks: counters of limits, accounts with a
+/// floor, accounts without, people who may be changed. All other people are read last, under the locks
+/// of their wallets.
+pub(crate) async fn shared(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    want: &Want,
+    known: &mut account::Ids,
+) -> Result<(), sqlx::Error> {
+    withdrawal_day::load(db, desk, &want.days).await?;
+    account::load(db, desk, want, known).await?;
     app_user::lock(db, &want.flagged).await?;
+    let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
     app_user::load(db, desk, &users).await?;
-    principal::load(db, desk, &want.principals).await?;
+    missing(db, desk, want).await?;
+    load_holds(desk, want)
+}
+
+/// Puts on a desk what [`shared`] would, without any lock: with what is remembered of accounts and people,
+/// and what the others are now. Good enough to foresee what a batch will decide.
+pub(crate) async fn foresee(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    want: &Want,
+    known: &account::Ids,
+    remembered: Remembered,
+) -> Result<(), sqlx::Error> {
+    withdrawal_day::foresee(db, desk, &want.days).await?;
+    account::foresee(db, desk, want, known, &remembered.heads).await?;
+    for (id, user) in remembered.users {
+        desk.users.load(id, user);
+    }
+    let unseen: Vec<i64> = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| id.0).collect();
+    app_user::load(db, desk, &unseen).await?;
+    missing(db, desk, want).await?;
+    load_holds(desk, want)
+}
+
+/// Notes what becomes of the jobs that would have made what is not there.
+async fn missing(db: &mut PgConnection, desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
     let trades = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| (id.0, LockEscrow::NAME));
     let people = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| (id.0, UserRegister::NAME));
     let requests = want
@@ -52,23 +104,7 @@ pub(crate) async fn load(
         .filter(|id| desk.withdrawals.get(id).is_none())
         .map(|id| (id.0, WithdrawalRequest::NAME));
     let makers: Vec<(i64, &str)> = trades.chain(people).chain(requests).collect();
-    outcome::load_fates(db, desk, &makers).await?;
-    load_holds(desk, &want)
-}
-
-/// Makes and locks the counters of limits, before anything else is locked. Those of a withdrawal
-/// that is decided about are known without locking it: whose it is and its day never change.
-async fn load_days(
-    db: &mut PgConnection,
-    desk: &mut Desk,
-    batch: &[(Job, AnyJob)],
-    want: &mut Want,
-) -> Result<(), sqlx::Error> {
-    for (job, kind) in batch {
-        kind.limits(desk, job, want);
-    }
-    withdrawal::days(db, want).await?;
-    withdrawal_day::load(db, desk, &want.days).await
+    outcome::load_fates(db, desk, &makers).await
 }
 
 /// Notes the trades that may expire while something that was received by their deadline is still on

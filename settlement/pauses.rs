@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
 
 /// What was paused when a batch began, and whom that puts off.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pauses {
     /// Scope and name, as they are stored.
     names: Vec<(PauseScope, String)>,

@@ -1,20 +1,14 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use jobs::{AnyJob, Desk, Job, Rejection, Verdict};
 use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
-use rustc_hash::FxHashMap;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 
-use crate::committed::Stored;
-use crate::decisions::Decisions;
-use crate::load::load;
-use crate::pauses::Pauses;
-use crate::reading::read;
+use crate::decide::panic_message;
+use crate::foresight::Remembered;
 use crate::settler::Settler;
-use crate::store::store;
+use crate::turn::{Stage, Turn};
 
 /// How many lost races in a row are believed to be races.
 const RACES_MAX: u8 = 5;
@@ -27,6 +21,7 @@ pub struct Batch {
     claimed: Vec<Claimed>,
     /// When its transaction began.
     since: Instant,
+    turn: Turn,
 }
 
 impl Batch {
@@ -75,7 +70,7 @@ impl Report {
 
 /// Why a batch did not commit.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// The database refused or went away.
     Database(sqlx::Error),
     /// One job is known to be at fault.
@@ -112,7 +107,7 @@ impl Settler {
             return Ok(None);
         };
         self.move_cursor(Cursor { run_at, job_id });
-        Ok(Some(Batch { tx, claimed, since }))
+        Ok(Some(Batch { tx, claimed, since, turn: self.turn() }))
     }
 
     /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
@@ -171,7 +166,7 @@ impl Settler {
                 let mut tx = self.pool.begin().await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self.settle_whole(Batch { tx, claimed, since }).await {
+                match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone() }).await {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -214,7 +209,7 @@ impl Settler {
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch { tx, claimed, since }).await {
+        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone() }).await {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
@@ -224,14 +219,21 @@ impl Settler {
     /// else is tried, since until then its rows stay locked; and what is known of accounts is
     /// forgotten, since those that it made do not exist.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
-        let Batch { mut tx, claimed, since } = batch;
-        let settled = AssertUnwindSafe(self.settle_within(&mut tx, claimed)).catch_unwind().await;
+        let Batch { mut tx, claimed, since, mut turn } = batch;
+        let settled = AssertUnwindSafe(self.settle_within(&mut tx, claimed, &mut turn)).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
             Err(Failure::Database(sqlx::Error::Decode(message.into())))
         });
         let result = match settled {
-            Ok(stored) => tx.commit().await.map(|()| self.told(&stored, since)).map_err(Failure::Database),
+            Ok((stored, seen)) => match tx.commit().await {
+                Ok(()) => {
+                    self.remember().remembered.learn(&seen.desk, &seen.want, seen.ids);
+                    turn.reached(Stage::Ended);
+                    Ok(self.told(&stored, since))
+                }
+                Err(error) => Err(Failure::Database(error)),
+            },
             Err(failure) => {
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "the rollback failed; the connection is closed instead");
@@ -240,47 +242,11 @@ impl Settler {
             }
         };
         if result.is_err() {
-            self.remember().known.clear();
+            self.remember().remembered = Remembered::default();
+            // Whoever comes next must not overtake those before.
+            turn.until(Stage::Ended).await;
         }
         result
-    }
-
-    /// Load → decide → store → complete.
-    async fn settle_within(&self, db: &mut PgConnection, claimed: Vec<Claimed>) -> Result<Stored, Failure> {
-        let moment = outbox::moment(&mut *db).await?;
-        moment.within_window()?;
-        let mut pauses = Pauses::read(&moment);
-        let mut decisions = Decisions::default();
-        let ids: Vec<i64> = claimed.iter().map(|claimed| claimed.job_id).collect();
-        let (jobs, unread) = read(claimed, self.lane, &mut decisions);
-        let desk = self.load_desk(&mut *db, moment.now, &jobs).await?;
-        pauses.look_ahead(&mut *db, &jobs).await?;
-        let desk = decide(desk, &jobs, pauses, &mut decisions)?;
-        decisions.let_wait(&outbox::overtaken(&mut *db, &decisions.refused(), &ids).await?);
-        store(&mut *db, &desk).await?;
-        outbox::complete(&mut *db, &decisions.ended).await?;
-        outbox::postpone(&mut *db, &decisions.postponed).await?;
-        outbox::put_off(&mut *db, &decisions.put_off).await?;
-        outbox::park(db, &decisions.parked).await?;
-        Ok(Stored { decisions, jobs, unread, now: moment.now })
-    }
-
-    async fn load_desk(
-        &self,
-        db: &mut PgConnection,
-        now: DateTime<Utc>,
-        jobs: &[(Job, AnyJob)],
-    ) -> Result<Desk, sqlx::Error> {
-        let (assets, rules, mut known) = {
-            let mut memory = self.remember();
-            (memory.assets.clone(), memory.rules.clone(), std::mem::take(&mut memory.known))
-        };
-        let mut desk = Desk::new(now, self.stripe, assets, rules);
-        let loaded = load(db, &mut desk, jobs, &self.settings.ipn_secrets, &mut known).await;
-        if loaded.is_ok() {
-            self.remember().known = known;
-        }
-        loaded.map(|()| desk)
     }
 
     async fn park_poison(&self, job_id: i64, error: &sqlx::Error) -> Result<Report, sqlx::Error> {
@@ -305,67 +271,4 @@ impl Settler {
         self.told_of_parked(&parked, &kind, now);
         Ok(Report { parked: 1, ..Report::default() })
     }
-}
-
-/// Decides every job in the order of receipt, and timers after everything else: an old one, such as
-/// an undo set, must not expire what a later job of the same batch did in time. Whatever does not
-/// settle leaves the desk as it was.
-fn decide(
-    mut desk: Desk,
-    jobs: &[(Job, AnyJob)],
-    mut pauses: Pauses,
-    decisions: &mut Decisions,
-) -> Result<Desk, Failure> {
-    // What was received after a job that has to wait, and is about the same thing, waits as well.
-    // It comes back at the same time, so that the two are decided in their order again.
-    let mut waiting = FxHashMap::default();
-    let is_timer = |(_, kind): &&(Job, AnyJob)| matches!(kind, AnyJob::TimerExpiry(_));
-    let timers = jobs.iter().filter(is_timer);
-    for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
-        let subject = kind.subject();
-        if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
-            let why = "an earlier job of its subject waits";
-            decisions.note(job, subject, Verdict::Later { after, why });
-            continue;
-        }
-        let pause = pauses.on(job, kind, &desk);
-        let mark = desk.mark();
-        let decided = catch_unwind(AssertUnwindSafe(|| kind.decide(&mut desk, job)));
-        let verdict = decided.map_err(|panic| {
-            Failure::Poison(Parked {
-                job_id: job.id.0,
-                attempt: job.attempt,
-                reason: "poison",
-                detail: format!("deciding it panicked: {}", panic_message(panic.as_ref())),
-            })
-        })?;
-        if let Some(pause) = pause.filter(|_| !is_a_strangers(&verdict)) {
-            desk.undo(mark);
-            decisions.put_off(job, pause.clone());
-            pauses.note(job, kind, pause);
-            continue;
-        }
-        if !matches!(verdict, Verdict::Settled(_)) {
-            desk.undo(mark);
-        }
-        if let Verdict::Later { after, .. } = verdict {
-            waiting.extend(subject.map(|subject| (subject, after)));
-        }
-        decisions.note(job, subject, verdict);
-    }
-    Ok(desk)
-}
-
-/// Whether somebody asked who may never do this: no pause puts them off, or else nobody could do
-/// anything about what strangers name.
-fn is_a_strangers(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Rejected(Rejection { reason, .. }) if reason.is_about_party())
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -6,12 +6,14 @@ use outbox::{Cursor, Suspects};
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
-use crate::committed::Watcher;
-use crate::tables::asset::load_assets;
-use crate::tables::{account, rules};
+use tokio::sync::watch;
 
-/// How many accounts a worker remembers by their keys: 25 bytes each, in a table of 262,144 places.
-const KNOWN_ACCOUNTS_MAX: usize = 200_000;
+use crate::committed::Watcher;
+use crate::foresight::Remembered;
+use crate::tables::asset::load_assets;
+use crate::tables::rules;
+use crate::turn::{Stage, Turn};
+
 /// How long a claim may start behind rows that came back, such as retries.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
 /// House accounts have this many stripes.
@@ -58,10 +60,12 @@ pub struct Settler {
 pub(crate) struct Memory {
     pub(crate) assets: Assets,
     pub(crate) rules: Rules,
-    pub(crate) known: account::Ids,
+    pub(crate) remembered: Remembered,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
+    /// The batch that was claimed last.
+    last: Option<watch::Receiver<Stage>>,
 }
 
 impl Settler {
@@ -85,10 +89,11 @@ impl Settler {
         let memory = Memory {
             assets,
             rules,
-            known: account::Ids::default(),
+            remembered: Remembered::default(),
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),
+            last: None,
         };
         Ok(Self {
             aside: pool.clone(),
@@ -101,9 +106,9 @@ impl Settler {
         })
     }
 
-    /// The same, with another pool for what is not a batch. One connection is then enough for batches,
-    /// which are claimed and settled one after the other; and it is a warm one, whose plans are made
-    /// and whose caches are full.
+    /// The same, with another pool for what is not a batch. As many connections as batches are in hand at
+    /// once are then enough for these; and they are warm ones, whose plans are made and whose caches are
+    /// full.
     #[must_use]
     pub fn aside(mut self, pool: PgPool) -> Self {
         self.aside = pool;
@@ -137,15 +142,18 @@ impl Settler {
         memory.assets = assets;
         memory.rules = rules;
         memory.suspects = suspects;
-        if memory.known.len() > KNOWN_ACCOUNTS_MAX {
-            memory.known = account::Ids::default();
-        }
+        memory.remembered.trim();
         Ok(())
     }
 
     /// Whether there are jobs to be taken one at a time.
     pub fn has_suspects(&self) -> bool {
         !self.remember().suspects.is_empty()
+    }
+
+    /// The place of a batch that was claimed just now.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn::behind(&mut self.remember().last)
     }
 
     pub(crate) fn remember(&self) -> MutexGuard<'_, Memory> {

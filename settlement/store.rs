@@ -7,26 +7,48 @@ use crate::tables::{
     withdrawal_day,
 };
 
-/// Stores what a batch changed: one statement for each table and verb, and none where nothing
+/// Stores of what a batch changed all that rests on rows which it has locked, and nothing that says what an
+/// account, a day or a person was left with: one statement for each table and verb, and none where nothing
 /// changed.
-pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    if !desk.book.changes().is_consistent() {
+pub(crate) async fn store_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let changes = desk.book.changes();
+    if !changes.is_consistent() {
         return Err(corrupt("transfers, holds and entries of the batch do not agree"));
     }
     pause::store(db, desk).await?;
     parked::store(db, desk).await?;
-    app_user::store(db, desk).await?;
+    app_user::insert(db, desk).await?;
     trade::store(db, desk).await?;
     referral::store(db, desk).await?;
     deposit::store(db, desk).await?;
     withdrawal::store(db, desk).await?;
-    withdrawal_day::store(db, desk).await?;
-    user_flag::store(db, desk).await?;
-    let changes = desk.book.changes();
     hold::store(db, changes).await?;
     transfer::store(db, &changes.transfers).await?;
-    entry::store(db, &changes.entries).await?;
     record(db, &desk.causes).await
+}
+
+/// Stores the rest, which rests on what batches share: days, people, entries.
+pub(crate) async fn store_shared(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    withdrawal_day::store(db, desk).await?;
+    app_user::update(db, desk).await?;
+    user_flag::store(db, desk).await?;
+    entry::store(db, &desk.book.changes().entries).await
+}
+
+/// Whether [`store_rows`] stores the same for both.
+pub(crate) fn same_rows(one: &Desk, other: &Desk) -> bool {
+    let (changes, others) = (one.book.changes(), other.book.changes());
+    changes.transfers == others.transfers
+        && changes.opened == others.opened
+        && changes.closed == others.closed
+        && one.users.changed().inserted == other.users.changed().inserted
+        && one.trades.changed() == other.trades.changed()
+        && one.referrals.changed() == other.referrals.changed()
+        && one.commissions.changed() == other.commissions.changed()
+        && one.deposits.changed() == other.deposits.changed()
+        && one.withdrawals.changed() == other.withdrawals.changed()
+        && one.approvals.changed() == other.approvals.changed()
+        && one.causes == other.causes
 }
 
 /// Records the jobs that are caused. What was caused before under its key is there already.

@@ -6,6 +6,7 @@ use outbox::{Ears, Run, backoff};
 use settlement::{Batch, Settler};
 use tokio::sync::{Mutex, watch};
 
+use crate::in_hand::{Held, InHand};
 use crate::metrics::Metrics;
 
 /// Weather: the first pause, and the longest.
@@ -16,9 +17,9 @@ const PAUSE_MOST: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A claimed batch.
-    Batch(Batch),
-    /// One of the jobs that a worker held when it ended uncleanly.
-    Suspect,
+    Batch(Batch, Held),
+    /// Jobs that a worker held when it ended uncleanly, one at a time.
+    Suspects(Held),
 }
 
 /// Where the batches come from, and what the worker shares about its state.
@@ -27,6 +28,7 @@ pub(crate) struct Feed {
     pub(crate) settler: Settler,
     pub(crate) run: Run,
     metrics: Arc<Metrics>,
+    hand: InHand,
     ears: Mutex<Ears>,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -42,6 +44,7 @@ impl Feed {
             settler,
             run,
             metrics,
+            hand: InHand::new(),
             ears: Mutex::new(ears),
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
@@ -110,12 +113,17 @@ impl Feed {
             // Suspects and batches take turns, so that neither starves the other.
             let suspect = self.settler.has_suspects() && !self.was_suspect.load(Ordering::Relaxed);
             self.was_suspect.store(suspect, Ordering::Relaxed);
+            let room = if suspect { self.hand.alone().await } else { self.hand.one().await };
+            let Ok(mut held) = room else { break };
+            if self.is_stopping() {
+                break;
+            }
             if suspect {
-                return Some(Work::Suspect);
+                return Some(Work::Suspects(held));
             }
             match self.settler.claim().await {
-                Ok(Some(batch)) => match self.run.note_holding(&batch.ids()).await {
-                    Ok(()) => return Some(Work::Batch(batch)),
+                Ok(Some(batch)) => match self.run.note_holding(&held.take(batch.ids())).await {
+                    Ok(()) => return Some(Work::Batch(batch, held)),
                     Err(error) => {
                         drop(batch);
                         self.storm(&error, "noting what is held").await;

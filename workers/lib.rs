@@ -9,6 +9,7 @@ mod clockwork;
 mod exposition;
 mod feed;
 mod heart;
+mod in_hand;
 mod ledger;
 mod metrics;
 mod operate;

@@ -17,6 +17,7 @@ use crate::clockwork::tick;
 use crate::exposition::expose;
 use crate::feed::Feed;
 use crate::heart::beat;
+use crate::in_hand::BATCHES;
 use crate::ledger::settle;
 use crate::metrics::Metrics;
 use crate::operate::Beside;
@@ -33,9 +34,6 @@ const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
-
-/// Connections for batches, which are claimed and settled one after the other.
-const SETTLING: u32 = 1;
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -209,7 +207,7 @@ pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
 async fn open(options: &Options) -> Result<PgPool, StartError> {
     let started = tokio::time::Instant::now();
     loop {
-        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, SETTLING).await {
+        match outbox::open(connect_options(&options.url, &options.name)?, Role::Worker, BATCHES.into()).await {
             Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
                 tracing::warn!(%error, "waiting up to 60 s for the database");
                 tokio::time::sleep(LOOK_AGAIN).await;
@@ -265,7 +263,7 @@ async fn supervise(
                 .backend(Outbox::new(Arc::clone(&feed)))
                 .data(Arc::clone(&feed))
                 .catch_panic()
-                .concurrency(1)
+                .concurrency(BATCHES.into())
                 .build(settle)
         }
     });

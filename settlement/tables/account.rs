@@ -1,7 +1,7 @@
 use jobs::{Desk, UserId, Want};
 use ledger::{Account, AccountId, AccountKey, AssetId, Balance, Owner, Purpose};
 use rustc_hash::{FxHashMap, FxHashSet};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use crate::numeric::Numeric;
 use crate::tables::corrupt;
@@ -29,6 +29,13 @@ impl Columns {
 /// over may have lost the newest of them, and may give their ids away again. So whoever locks an
 /// account looks whether it is still the one that it was.
 pub(crate) type Ids = FxHashMap<AccountKey, AccountId>;
+
+/// The newest version of an account, and the balance that it left.
+pub(crate) type Head = (i64, Balance);
+
+/// What accounts were left with. Others may have written since: good enough to foresee with, and never
+/// to decide on.
+pub(crate) type Heads = FxHashMap<AccountId, Head>;
 
 /// An account as a statement says it.
 struct Row {
@@ -70,11 +77,15 @@ fn ids_of<'a>(known: &Ids, keys: impl IntoIterator<Item = &'a AccountKey>) -> Ve
     keys.into_iter().filter_map(|key| known.get(key)).map(|id| id.get()).collect()
 }
 
-/// Finds accounts, and makes those of them that are wanted in any case: in the order of their keys
-/// and before any account is locked, since two batches that make the same ones in different orders
-/// would wait for each other. None is made for a person who does not exist.
+/// Finds accounts, and makes those of them that are wanted in any case, in the order of their keys. None is
+/// made for a person who does not exist.
+///
+/// They are made in a transaction of their own: an account without an entry says nothing, and a batch that
+/// made it in its own transaction would hold up every other one that wants it. That transaction does not
+/// wait for the disk. What rests on the account is committed later and does, and the log is durable up to
+/// there then.
 async fn find_or_make(
-    db: &mut PgConnection,
+    aside: &PgPool,
     known: &mut Ids,
     keys: &[AccountKey],
     wanted: &FxHashSet<AccountKey>,
@@ -99,7 +110,7 @@ async fn find_or_make(
             select
                 case when w.purpose in ('world', 'receivable') then - nextval('account_id') else nextval('account_id') end,
                 w.owner, w.asset, w.purpose, w.stripe
-            from wanted w
+            from wanted w cross join (select set_config('synchronous_commit', 'off', true)) as without_waiting
             where w.make and w.id is null and (w.owner = 0 or exists (select from app_user u where u.id = w.owner))
             order by w.owner, w.asset, w.purpose, w.stripe
             on conflict do nothing
@@ -116,16 +127,16 @@ async fn find_or_make(
         &columns.stripes,
         &make,
     )
-    .fetch_all(&mut *db)
+    .fetch_all(aside)
     .await?;
     remember(known, rows)?;
     // What is missing now may have been made by another batch meanwhile, and only a new statement sees
     // that; or it was never made.
-    find(db, known, &unknown(known, keys)).await
+    find(aside, known, &unknown(known, keys)).await
 }
 
 /// Finds those that exist.
-async fn find(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+async fn find(aside: &PgPool, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -142,7 +153,7 @@ async fn find(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Re
         &columns.purposes as _,
         &columns.stripes,
     )
-    .fetch_all(db)
+    .fetch_all(aside)
     .await?;
     remember(known, rows)
 }
@@ -205,8 +216,25 @@ async fn lock(
     Ok(())
 }
 
-/// Makes the accounts that are wanted, locks them together with those that matter only if they
-/// exist, and puts them on the desk with what their newest entries say.
+/// Every account that a batch asks for.
+fn all(want: &Want) -> FxHashSet<AccountKey> {
+    want.accounts.union(&want.existing).copied().collect()
+}
+
+/// A receivable that matters only if it exists: it is looked for under the lock of its owner's wallet.
+fn is_late(want: &Want, key: &AccountKey) -> bool {
+    key.purpose == Purpose::Receivable && !want.accounts.contains(key)
+}
+
+/// Makes the accounts that are wanted and finds the ids of all of them. Nothing is locked.
+pub(crate) async fn find_all(aside: &PgPool, want: &Want, known: &mut Ids) -> Result<(), sqlx::Error> {
+    let all = all(want);
+    let unseen = unknown(known, all.iter().filter(|key| !is_late(want, key)));
+    find_or_make(aside, known, &unseen, &want.accounts).await
+}
+
+/// Locks the accounts that a batch asks for and puts them on the desk with what their newest entries
+/// say.
 ///
 /// A receivable that matters only if it exists is looked for in a statement after the one that locks
 /// its owner's wallet: whoever makes a receivable holds that wallet, and a statement that waits for the
@@ -219,25 +247,47 @@ pub(crate) async fn load(
     want: &Want,
     known: &mut Ids,
 ) -> Result<(), sqlx::Error> {
-    let all: FxHashSet<AccountKey> = want.accounts.union(&want.existing).copied().collect();
-    let late = |key: &&AccountKey| key.purpose == Purpose::Receivable && !want.accounts.contains(key);
-    let unseen = unknown(known, all.iter().filter(|key| !late(key)));
-    find_or_make(&mut *db, known, &unseen, &want.accounts).await?;
+    let all = all(want);
     lock(&mut *db, known, &all).await?;
-    let unseen = unknown(known, all.iter().filter(late));
+    let unseen = unknown(known, all.iter().filter(|key| is_late(want, key)));
     find_receivables(&mut *db, known, &unseen).await?;
     lock(&mut *db, known, &unseen).await?;
     let newest = newest(db, &ids_of(known, &all)).await?;
-    for key in all {
+    place(desk, &all, known, |id| newest.get(&id.get()).copied())
+}
+
+/// Puts the accounts on a desk without locking them: with what is remembered of them, and for the others
+/// with what their newest entries say now.
+pub(crate) async fn foresee(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    want: &Want,
+    known: &Ids,
+    heads: &Heads,
+) -> Result<(), sqlx::Error> {
+    let all = all(want);
+    let unseen: Vec<i64> =
+        all.iter().filter_map(|key| known.get(key)).filter(|id| !heads.contains_key(id)).map(|id| id.get()).collect();
+    let newest = newest(db, &unseen).await?;
+    place(desk, &all, known, |id| heads.get(&id).or_else(|| newest.get(&id.get())).copied())
+}
+
+fn place(
+    desk: &mut Desk,
+    keys: &FxHashSet<AccountKey>,
+    known: &Ids,
+    head: impl Fn(AccountId) -> Option<Head>,
+) -> Result<(), sqlx::Error> {
+    for &key in keys {
         let Some(&id) = known.get(&key) else { continue };
-        let (version, balance) = newest.get(&id.get()).copied().unwrap_or_default();
+        let (version, balance) = head(id).unwrap_or_default();
         desk.book.load_account(Account { id, key, version, balance }).map_err(|error| corrupt(error.to_string()))?;
     }
     Ok(())
 }
 
 /// The newest version and balance of each account that has entries.
-async fn newest(db: &mut PgConnection, ids: &[i64]) -> Result<FxHashMap<i64, (i64, Balance)>, sqlx::Error> {
+async fn newest(db: &mut PgConnection, ids: &[i64]) -> Result<FxHashMap<i64, Head>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(FxHashMap::default());
     }

@@ -53,50 +53,59 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) ->
     Ok(())
 }
 
-/// Stores people who registered and people on whom something was set.
-pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let changed = desk.users.changed();
-    if !changed.inserted.is_empty() {
-        let ids: Vec<i64> = changed.inserted.iter().map(|(id, _)| id.0).collect();
-        let referrers: Vec<Option<i64>> =
-            changed.inserted.iter().map(|(_, user)| user.referrer.map(|referrer| referrer.id.0)).collect();
-        let tiers: Vec<&str> = changed.inserted.iter().map(|(_, user)| user.tier.as_str()).collect();
-        let frozen: Vec<bool> = changed.inserted.iter().map(|(_, user)| user.frozen).collect();
-        let result = sqlx::query!(
-            "
-            insert into app_user (id, referrer_id, tier, frozen, registered_at)
-            select id, referrer_id, tier, frozen, $5
-            from unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[]) as u (id, referrer_id, tier, frozen)
-            ",
-            &ids,
-            &referrers as _,
-            &tiers as _,
-            &frozen,
-            desk.now,
-        )
-        .execute(&mut *db)
-        .await?;
-        all_hit(&result, ids.len())?;
+/// Stores people who registered.
+pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let inserted = desk.users.changed().inserted;
+    if inserted.is_empty() {
+        return Ok(());
     }
-    if !changed.updated.is_empty() {
-        let ids: Vec<i64> = changed.updated.iter().map(|(id, _)| id.0).collect();
-        let frozen: Vec<bool> = changed.updated.iter().map(|(_, user)| user.frozen).collect();
-        let tiers: Vec<&str> = changed.updated.iter().map(|(_, user)| user.tier.as_str()).collect();
-        let kyc: Vec<i16> = changed.updated.iter().map(|(_, user)| user.kyc).collect();
-        let result = sqlx::query!(
-            "
-            update app_user set frozen = u.frozen, tier = u.tier, kyc = u.kyc
-            from unnest($1::bigint[], $2::boolean[], $3::text[], $4::smallint[]) as u (id, frozen, tier, kyc)
-            where app_user.id = u.id
-            ",
-            &ids,
-            &frozen,
-            &tiers as _,
-            &kyc,
-        )
-        .execute(db)
-        .await?;
-        all_hit(&result, ids.len())?;
+    let ids: Vec<i64> = inserted.iter().map(|(id, _)| id.0).collect();
+    let referrers: Vec<Option<i64>> =
+        inserted.iter().map(|(_, user)| user.referrer.map(|referrer| referrer.id.0)).collect();
+    let tiers: Vec<&str> = inserted.iter().map(|(_, user)| user.tier.as_str()).collect();
+    let frozen: Vec<bool> = inserted.iter().map(|(_, user)| user.frozen).collect();
+    let kyc: Vec<i16> = inserted.iter().map(|(_, user)| user.kyc).collect();
+    let result = sqlx::query!(
+        "
+        insert into app_user (id, referrer_id, tier, frozen, kyc, registered_at)
+        select id, referrer_id, tier, frozen, kyc, $6
+        from unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::smallint[])
+            as u (id, referrer_id, tier, frozen, kyc)
+        ",
+        &ids,
+        &referrers as _,
+        &tiers as _,
+        &frozen,
+        &kyc,
+        desk.now,
+    )
+    .execute(db)
+    .await?;
+    all_hit(&result, ids.len())
+}
+
+/// Stores people on whom something was set.
+pub(crate) async fn update(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let updated = desk.users.changed().updated;
+    if updated.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let ids: Vec<i64> = updated.iter().map(|(id, _)| id.0).collect();
+    let frozen: Vec<bool> = updated.iter().map(|(_, user)| user.frozen).collect();
+    let tiers: Vec<&str> = updated.iter().map(|(_, user)| user.tier.as_str()).collect();
+    let kyc: Vec<i16> = updated.iter().map(|(_, user)| user.kyc).collect();
+    let result = sqlx::query!(
+        "
+        update app_user set frozen = u.frozen, tier = u.tier, kyc = u.kyc
+        from unnest($1::bigint[], $2::boolean[], $3::text[], $4::smallint[]) as u (id, frozen, tier, kyc)
+        where app_user.id = u.id
+        ",
+        &ids,
+        &frozen,
+        &tiers as _,
+        &kyc,
+    )
+    .execute(db)
+    .await?;
+    all_hit(&result, ids.len())
 }

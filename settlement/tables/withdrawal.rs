@@ -9,20 +9,10 @@ use crate::numeric::Numeric;
 use crate::tables::asset::amount;
 use crate::tables::{all_hit, corrupt};
 
-/// Adds the days of the limits that the withdrawals use, read without a lock: they never change.
-pub(crate) async fn days(db: &mut PgConnection, want: &mut Want) -> Result<(), sqlx::Error> {
-    if want.withdrawals.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<i64> = want.withdrawals.iter().map(|id| id.0).collect();
-    let rows =
-        sqlx::query!("select user_id, asset, day from withdrawal where id = any ($1)", &ids).fetch_all(db).await?;
-    want.days.extend(rows.into_iter().map(|row| DayKey {
-        user: UserId(row.user_id),
-        asset: AssetId::new(row.asset),
-        day: row.day,
-    }));
-    Ok(())
+/// Adds the days of the limits that the loaded withdrawals use.
+pub(crate) fn days(desk: &Desk, want: &mut Want) {
+    let used = want.withdrawals.iter().filter_map(|id| desk.withdrawals.get(id));
+    want.days.extend(used.map(|row| DayKey { user: row.user, asset: row.asset, day: row.day }));
 }
 
 /// Locks withdrawals in the order of their ids and reads them with their approvals.

@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
 use jobs::{Day, DayKey, Desk, UserId};
-use ledger::AssetId;
+use ledger::{Amount, AssetId};
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
@@ -50,6 +50,39 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, days: &FxHashSe
     for row in rows {
         let key = DayKey { user: UserId(row.user_id), asset: AssetId::new(row.asset), day: row.day };
         desk.days.load(key, Day { used: amount(row.used)?, max: amount(row.day_max)? });
+    }
+    Ok(())
+}
+
+/// Reads the days as they stand, without making or locking them: good enough to foresee with.
+pub(crate) async fn foresee(
+    db: &mut PgConnection,
+    desk: &mut Desk,
+    days: &FxHashSet<DayKey>,
+) -> Result<(), sqlx::Error> {
+    if days.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<DayKey> = days.iter().copied().collect();
+    let (users, assets, dates) = columns(&keys);
+    let rows = sqlx::query!(
+        r#"
+        select w.user_id, w.asset, w.day, w.used as "used: Numeric", w.day_max as "day_max: Numeric"
+        from unnest($1::bigint[], $2::smallint[], $3::date[]) as d (user_id, asset, day)
+        join withdrawal_day w on w.user_id = d.user_id and w.asset = d.asset and w.day = d.day
+        "#,
+        &users,
+        &assets,
+        &dates,
+    )
+    .fetch_all(db)
+    .await?;
+    for row in rows {
+        let key = DayKey { user: UserId(row.user_id), asset: AssetId::new(row.asset), day: row.day };
+        desk.days.load(key, Day { used: amount(row.used)?, max: amount(row.day_max)? });
+    }
+    for key in keys {
+        desk.days.load(key, Day { used: Amount::ZERO, max: Amount::ZERO });
     }
     Ok(())
 }

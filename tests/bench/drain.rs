@@ -43,6 +43,38 @@ impl fmt::Display for Drained {
     }
 }
 
+/// What the connections that settle were found doing, each time that it was looked: asked for by
+/// `MONEY_DAY_WAITS`.
+#[derive(Default)]
+struct Waits(std::collections::BTreeMap<String, u32>);
+
+impl Waits {
+    async fn look(&mut self, server: &Server) -> Result<()> {
+        if std::env::var_os("MONEY_DAY_WAITS").is_none() {
+            return Ok(());
+        }
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "select concat_ws(' ', coalesce(wait_event_type || ':' || wait_event, 'on a processor'),
+                 case when wait_event = 'ClientRead' then 'after ' else 'in ' end || regexp_replace(left(query, 60), '\\s+', ' ', 'g'))
+             from pg_stat_activity where usename = 'holdfast_worker' and application_name !~ 'notes|operating'",
+        )
+        .fetch_all(&server.owner)
+        .await?;
+        for (what,) in rows {
+            *self.0.entry(what).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn print(&self) {
+        let mut found: Vec<(&String, &u32)> = self.0.iter().collect();
+        found.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+        for (what, times) in found {
+            eprintln!("{times:6}  {what}");
+        }
+    }
+}
+
 /// Settles whatever is queued, outside the measured time.
 pub(crate) async fn settle_all(server: &Server) -> Result<()> {
     let options = connect_options(&server.worker_url(), "money_day")?;
@@ -70,7 +102,9 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     }
     // The last rows of the queue are few and found by key; the whole of it is counted once.
     let tail = last.saturating_sub(i64::from(batch).saturating_mul(i64::from(workers).saturating_add(1)));
+    let mut waits = Waits::default();
     loop {
+        waits.look(server).await?;
         let (left,): (i64,) =
             sqlx::query_as("select count(*) from outbox where job_id > $1").bind(tail).fetch_one(&server.owner).await?;
         if left == 0 && outbox_is_empty(server).await? {
@@ -81,6 +115,7 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
         }
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
+    waits.print();
     let (seconds, batches): (f64, i64) = sqlx::query_as(
         "select extract(epoch from clock_timestamp() - min(finished_at))::float8, count(distinct finished_at)
          from outcome where job_id > (select coalesce(max(job_id), 0) from outcome) - $1 * 3 and finished_at > $2::timestamptz",

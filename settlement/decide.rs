@@ -1,0 +1,74 @@
+//! Deciding a batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jobs::{AnyJob, Desk, Job, Rejection, Verdict};
+use outbox::Parked;
+use rustc_hash::FxHashMap;
+
+use crate::decisions::Decisions;
+use crate::pauses::Pauses;
+use crate::settle::Failure;
+
+/// Decides every job in the order of receipt, and timers after everything else: an old one, such as
+/// an undo set, must not expire what a later job of the same batch did in time. Whatever does not
+/// settle leaves the desk as it was.
+pub(crate) fn decide(
+    mut desk: Desk,
+    jobs: &[(Job, AnyJob)],
+    mut pauses: Pauses,
+    decisions: &mut Decisions,
+) -> Result<Desk, Failure> {
+    // What was received after a job that has to wait, and is about the same thing, waits as well.
+    // It comes back at the same time, so that the two are decided in their order again.
+    let mut waiting = FxHashMap::default();
+    let is_timer = |(_, kind): &&(Job, AnyJob)| matches!(kind, AnyJob::TimerExpiry(_));
+    let timers = jobs.iter().filter(is_timer);
+    for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
+        let subject = kind.subject();
+        if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
+            let why = "an earlier job of its subject waits";
+            decisions.note(job, subject, Verdict::Later { after, why });
+            continue;
+        }
+        let pause = pauses.on(job, kind, &desk);
+        let mark = desk.mark();
+        let decided = catch_unwind(AssertUnwindSafe(|| kind.decide(&mut desk, job)));
+        let verdict = decided.map_err(|panic| {
+            Failure::Poison(Parked {
+                job_id: job.id.0,
+                attempt: job.attempt,
+                reason: "poison",
+                detail: format!("deciding it panicked: {}", panic_message(panic.as_ref())),
+            })
+        })?;
+        if let Some(pause) = pause.filter(|_| !is_a_strangers(&verdict)) {
+            desk.undo(mark);
+            decisions.put_off(job, pause.clone());
+            pauses.note(job, kind, pause);
+            continue;
+        }
+        if !matches!(verdict, Verdict::Settled(_)) {
+            desk.undo(mark);
+        }
+        if let Verdict::Later { after, .. } = verdict {
+            waiting.extend(subject.map(|subject| (subject, after)));
+        }
+        decisions.note(job, subject, verdict);
+    }
+    Ok(desk)
+}
+
+/// Whether somebody asked who may never do this: no pause puts them off, or else nobody could do
+/// anything about what strangers name.
+fn is_a_strangers(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Rejected(Rejection { reason, .. }) if reason.is_about_party())
+}
+
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
