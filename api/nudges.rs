@@ -9,7 +9,7 @@ use crate::stop::Stop;
 use crate::within::within;
 
 /// The least time between two nudges of a lane.
-const APART: Duration = Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(1);
 /// After this a nudge counts as lost.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 

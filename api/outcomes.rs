@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use crate::stop::Stop;
 use crate::within::within;
 
-/// The least time between two looks while somebody waits.
-const LOOK_EVERY: Duration = Duration::from_millis(6);
+/// The least time between two looks while somebody waits: on average, half of it is waited for nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The time until the next look after one that failed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// After this a look counts as failed.

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::stop::Stop;
 
 /// How long a worker waits between two looks at the queue when no nudge comes.
-pub(crate) const POLL: Duration = Duration::from_millis(200);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// `holdfast worker`.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 
 use crate::schema::{SchemaError, await_schema};
 
@@ -105,12 +105,28 @@ pub fn note_options(url: &str, name: &str) -> Result<PgConnectOptions, StartErro
     Ok(connect_options(url, name)?.options([("synchronous_commit", "off")]))
 }
 
+/// A connection that has rested for this long is asked whether it is still there before it is used.
+const RESTED: Duration = Duration::from_secs(1);
+
+/// How every pool works. Asking a connection whether it is there is a round trip; of one that was in use
+/// a moment ago the statement itself asks that, and what fails so is weather like any other.
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new().test_before_acquire(false).before_acquire(|db, seen| {
+        Box::pin(async move {
+            if seen.idle_for >= RESTED {
+                db.ping().await?;
+            }
+            Ok(true)
+        })
+    })
+}
+
 /// Opens a pool and makes sure that it is safe to work with.
 ///
 /// # Errors
 /// [`StartError`]: the process must not start.
 pub async fn open(options: PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, StartError> {
-    let pool = PgPoolOptions::new()
+    let pool = pool_options()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options, pool_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -103,10 +102,10 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         None => None,
     };
     let pool = open(&options).await?;
-    let notes = PgPoolOptions::new()
+    let notes = pool_options()
         .max_connections(6)
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
-    let aside = PgPoolOptions::new()
+    let aside = pool_options()
         .max_connections(4)
         .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
