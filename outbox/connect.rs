@@ -108,8 +108,8 @@ pub fn note_options(url: &str, name: &str) -> Result<PgConnectOptions, StartErro
 /// A connection that has rested for this long is asked whether it is still there before it is used.
 const RESTED: Duration = Duration::from_secs(1);
 
-/// How every pool works. Asking a connection whether it is there is a round trip; of one that was in use
-/// a moment ago the statement itself asks that, and what fails so is weather like any other.
+/// How the pools of a worker work. Asking a connection whether it is there is a round trip; of one that was
+/// in use a moment ago the statement itself asks that, and what fails so is weather like any other.
 pub fn pool_options() -> PgPoolOptions {
     PgPoolOptions::new().test_before_acquire(false).before_acquire(|db, seen| {
         Box::pin(async move {
@@ -126,7 +126,12 @@ pub fn pool_options() -> PgPoolOptions {
 /// # Errors
 /// [`StartError`]: the process must not start.
 pub async fn open(options: PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, StartError> {
-    let pool = pool_options()
+    let pool = match role {
+        Role::Worker => pool_options(),
+        // Whoever asks over HTTP is not to be told of a connection that broke while it rested.
+        Role::Api => PgPoolOptions::new(),
+    };
+    let pool = pool
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)

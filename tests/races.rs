@@ -77,7 +77,7 @@ impl Side {
     /// A batch of these; the outcome of the last one is what counts.
     async fn claim_batch(db: &Db, jobs: &[i64]) -> Self {
         let size = u16::try_from(jobs.len()).unwrap();
-        let worker = db.settler_on(db.pool("holdfast_worker", 1).await, size).await;
+        let worker = db.settler_on(db.pool("holdfast_worker", 1).await, size).await.aside(db.worker.clone());
         let batch = worker.claim().await.unwrap().unwrap();
         assert_eq!(batch.ids(), jobs);
         Self { worker, batch, job: jobs[jobs.len() - 1] }

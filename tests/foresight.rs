@@ -1,0 +1,131 @@
+//! What a large batch foresees and what it decides: the books are as if it had foreseen nothing.
+
+use futures_util::future::join;
+use jobs::{AnyJob, UserFlag, UserId};
+use settlement::Settler;
+
+use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, register};
+
+/// More jobs than a batch must have to be foreseen.
+const MANY: usize = 300;
+
+async fn settled(db: &Db) -> i64 {
+    sqlx::query_scalar(
+        "select count(*) from outcome join job on id = job_id where status = 'settled' and kind = 'lock-escrow'",
+    )
+    .fetch_one(&db.owner)
+    .await
+    .unwrap()
+}
+
+async fn settle(settler: &Settler) -> settlement::Report {
+    let batch = settler.claim().await.unwrap().unwrap();
+    settler.settle(batch).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_balance_that_another_worker_has_spent_is_not_spent_again() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let remembers = db.settler().await;
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.settled, 300);
+    // 0.87 is left, and the first worker remembers that.
+    db.ask(lock(seller, buyer, "btc", "0.86")).await;
+    assert_eq!(settle(&db.settler().await).await.settled, 1);
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    let report = settle(&remembers).await;
+    assert_eq!((report.settled, report.rejected), (100, 200));
+    assert_eq!(settled(&db).await, 401);
+    assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.90000000");
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn whoever_another_operator_froze_meanwhile_locks_nothing() {
+    let db = Db::new().await;
+    let [operator, _] = db.operators().await;
+    assert!(!operator.is_empty());
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let remembers = db.settler().await;
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.settled, 300);
+    let frozen = flag(seller, Some(true), None);
+    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &frozen)]).await.unwrap();
+    assert_eq!(settle(&db.settler().await).await.settled, 1);
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.rejected, 300);
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn two_batches_in_hand_are_decided_in_the_order_of_their_claims() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.03").await;
+    // The first hundred of the second batch have what they need; the first batch has taken the rest.
+    let settler = db.settler_on(db.worker.clone(), 300).await;
+    let first = db.ask_all(&vec![lock(seller, buyer, "btc", "0.00009"); MANY]).await;
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.00003"); MANY]).await;
+    let one = settler.claim().await.unwrap().unwrap();
+    assert_eq!(one.ids(), first);
+    let two = settler.claim().await.unwrap().unwrap();
+    let (second, first) = join(settler.settle(two), settler.settle(one)).await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.settled, second.settled, second.rejected), (300, 100, 200));
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn what_follows_in_the_batch_behind_waits_for_the_one_before() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let settler = db.settler_on(db.worker.clone(), 300).await;
+    let trades = db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    let marks: Vec<AnyJob> = trades.iter().map(|trade| mark_paid(*trade, buyer)).collect();
+    let marks = db.ask_all(&marks).await;
+    let one = settler.claim().await.unwrap().unwrap();
+    let two = settler.claim().await.unwrap().unwrap();
+    let (first, second) = join(settler.settle(one), settler.settle(two)).await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.settled, second.settled + second.postponed), (300, 300));
+    db.drain().await;
+    for mark in marks {
+        assert_eq!(db.outcome(mark).await, "settled");
+    }
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_is_dropped_holds_up_nobody() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let settler = db.settler_on(db.worker.clone(), 300).await;
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); 2 * MANY]).await;
+    drop(settler.claim().await.unwrap().unwrap());
+    assert_eq!(settle(&settler).await.settled, 300);
+    db.drain().await;
+    assert_eq!(settled(&db).await, 600);
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn whoever_is_registered_and_flagged_in_one_batch_has_what_was_set() {
+    let db = Db::new().await;
+    db.operators().await;
+    let person = db.ask(register(None)).await;
+    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &flag(person, None, Some(3)))]).await.unwrap();
+    assert_eq!(settle(&db.settler().await).await.settled, 2);
+    let kyc: i16 =
+        sqlx::query_scalar("select kyc from app_user where id = $1").bind(person).fetch_one(&db.owner).await.unwrap();
+    assert_eq!(kyc, 3);
+    db.verified().await;
+}
+
+fn flag(user: i64, frozen: Option<bool>, kyc: Option<i16>) -> AnyJob {
+    AnyJob::UserFlag(UserFlag { user_id: UserId(user), frozen, tier: None, kyc, reason: "a test".to_owned() })
+}
