@@ -6,7 +6,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// Batches that a worker has in hand at once: one is stored and committed while the next is read and
 /// foreseen.
-pub(crate) const BATCHES: u16 = 3;
+pub(crate) const BATCHES: u16 = 2;
 
 /// The jobs that are in hand.
 #[derive(Clone, Debug)]
