@@ -125,7 +125,7 @@ pub trait Kind: Serialize + DeserializeOwned {
         Scope::Submit
     }
 
-    /// Names the counters of limits that the job may use, which are locked before anything else.
+    /// Names the counters of limits that the job may use, which are locked before the accounts.
     fn limits(&self, _desk: &Desk, _job: &Job, _want: &mut Want) {}
 
     /// Names the people and accounts that those rows imply.

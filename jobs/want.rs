@@ -22,7 +22,7 @@ pub struct Want {
     pub expiring: FxHashSet<TradeId>,
     /// Withdrawals, with their approvals; locked.
     pub withdrawals: FxHashSet<WithdrawalId>,
-    /// Days of withdrawal limits; made if they are missing, and locked before anything else.
+    /// Days of withdrawal limits; made if they are missing, and locked before the accounts.
     pub days: FxHashSet<DayKey>,
     /// Principals that decide on other people's money.
     pub principals: FxHashSet<PrincipalId>,
@@ -30,7 +30,7 @@ pub struct Want {
     pub flagged: FxHashSet<UserId>,
     /// People; read after the accounts are locked.
     pub users: FxHashSet<UserId>,
-    /// Accounts that are made if they are missing; locked.
+    /// Accounts that are made if they are missing; locked last.
     pub accounts: FxHashSet<AccountKey>,
     /// Accounts that matter only if they exist; locked.
     pub existing: FxHashSet<AccountKey>,

@@ -220,7 +220,7 @@ impl Settler {
     /// forgotten, since those that it made do not exist.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
         let Batch { mut tx, claimed, since, mut turn } = batch;
-        let settled = AssertUnwindSafe(self.settle_within(&mut tx, claimed, &mut turn)).catch_unwind().await;
+        let settled = AssertUnwindSafe(Box::pin(self.settle_within(&mut tx, claimed, &mut turn))).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
             Err(Failure::Database(sqlx::Error::Decode(message.into())))
