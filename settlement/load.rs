@@ -9,6 +9,27 @@ use crate::tables::{
     withdrawal_day,
 };
 
+/// The jobs of a batch, in the order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch<'a> {
+    /// All of them.
+    pub(crate) ids: &'a [i64],
+    /// Those that could be read.
+    pub(crate) jobs: &'a [(Job, AnyJob)],
+}
+
+impl Batch<'_> {
+    fn has(self, id: i64) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
+    /// Whether a job of the batch is of a kind; of those that could not be read nobody knows.
+    fn may_be(self, id: i64, kind: &str) -> bool {
+        let place = self.jobs.binary_search_by_key(&id, |(job, _)| job.id.0).ok();
+        place.and_then(|place| self.jobs.get(place)).is_none_or(|(_, job)| job.info().name == kind)
+    }
+}
+
 /// What a batch asks for by its payloads.
 pub(crate) fn wanted(batch: &[(Job, AnyJob)]) -> Want {
     let mut want = Want::default();
@@ -53,7 +74,7 @@ pub(crate) async fn rows(
     for (job, kind) in batch {
         kind.accounts(desk, job, want);
     }
-    principal::load(db, desk, &want.principals).await
+    Ok(())
 }
 
 /// Loads and locks what batches share, in the one order of locks: counters of limits, accounts with a
@@ -64,14 +85,12 @@ pub(crate) async fn shared(
     desk: &mut Desk,
     want: &Want,
     known: &mut account::Ids,
+    batch: Batch<'_>,
 ) -> Result<(), sqlx::Error> {
     withdrawal_day::load(db, desk, &want.days).await?;
     account::load(db, desk, want, known).await?;
     app_user::lock(db, &want.flagged).await?;
-    let users: Vec<i64> = want.users.iter().map(|id| id.0).collect();
-    app_user::load(db, desk, &users).await?;
-    missing(db, desk, want).await?;
-    load_holds(desk, want)
+    load_rest(db, desk, want, batch).await
 }
 
 /// Puts on a desk what [`shared`] would, without any lock: with what is remembered of accounts and people,
@@ -82,20 +101,24 @@ pub(crate) async fn foresee(
     want: &Want,
     known: &account::Ids,
     remembered: Remembered,
+    batch: Batch<'_>,
 ) -> Result<(), sqlx::Error> {
     withdrawal_day::foresee(db, desk, &want.days).await?;
     account::foresee(db, desk, want, known, &remembered.heads).await?;
     for (id, user) in remembered.users {
         desk.users.load(id, user);
     }
-    let unseen: Vec<i64> = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| id.0).collect();
-    app_user::load(db, desk, &unseen).await?;
-    missing(db, desk, want).await?;
-    load_holds(desk, want)
+    load_rest(db, desk, want, batch).await
 }
 
-/// Notes what becomes of the jobs that would have made what is not there.
-async fn missing(db: &mut PgConnection, desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
+/// Loads who is concerned and who decides, and what becomes of the jobs that would have made what is not
+/// there. The jobs of the batch itself have made nothing yet, and the database is not asked about them: it may
+/// show what was only foreseen.
+async fn load_rest(db: &mut PgConnection, desk: &mut Desk, want: &Want, batch: Batch<'_>) -> Result<(), sqlx::Error> {
+    let unseen = want.users.iter().filter(|id| desk.users.get(id).is_none() && !batch.has(id.0));
+    let unseen: Vec<i64> = unseen.map(|id| id.0).collect();
+    app_user::load(db, desk, &unseen).await?;
+    principal::load(db, desk, &want.principals).await?;
     let trades = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| (id.0, LockEscrow::NAME));
     let people = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| (id.0, UserRegister::NAME));
     let requests = want
@@ -103,8 +126,11 @@ async fn missing(db: &mut PgConnection, desk: &mut Desk, want: &Want) -> Result<
         .iter()
         .filter(|id| desk.withdrawals.get(id).is_none())
         .map(|id| (id.0, WithdrawalRequest::NAME));
-    let makers: Vec<(i64, &str)> = trades.chain(people).chain(requests).collect();
-    outcome::load_fates(db, desk, &makers).await
+    let (ours, others): (Vec<_>, Vec<_>) =
+        trades.chain(people).chain(requests).partition(|(id, _): &(i64, &str)| batch.has(*id));
+    desk.awaited.extend(ours.iter().filter(|(id, kind)| batch.may_be(*id, kind)).map(|(id, _)| *id));
+    outcome::load_fates(db, desk, &others).await?;
+    load_holds(desk, want)
 }
 
 /// Notes the trades that may expire while something that was received by their deadline is still on

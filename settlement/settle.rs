@@ -91,14 +91,17 @@ impl Settler {
     /// Any error of the database. Nothing is claimed then.
     pub async fn claim(&self) -> Result<Option<Batch>, sqlx::Error> {
         let from = self.cursor();
-        let suspects = self.remember().suspects.clone();
+        let except = {
+            let memory = self.remember();
+            [memory.suspects.as_slice(), memory.isolated.as_slice()].concat()
+        };
         let mut tx = self.pool.begin().await?;
         let since = Instant::now();
         let limit = i64::from(self.settings.batch_max);
-        let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &suspects).await?;
+        let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &except).await?;
         if claimed.is_empty() && from.job_id != Cursor::START.job_id {
             // What was recorded earlier and committed later lies before the cursor.
-            claimed = outbox::claim(&mut tx, self.lane, limit, Cursor::START, &suspects).await?;
+            claimed = outbox::claim(&mut tx, self.lane, limit, Cursor::START, &except).await?;
         }
         let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
         let Some((run_at, job_id)) = last else {
@@ -129,8 +132,15 @@ impl Settler {
         }
     }
 
-    /// Works through a failed batch until every job has settled or the culprits are parked.
+    /// Works through a failed batch until every job has settled or the culprits are parked. Meanwhile no
+    /// claim of this worker takes any of it.
     async fn isolate(&self, ids: Vec<i64>, failure: Failure) -> Result<Report, sqlx::Error> {
+        let result = self.isolate_parts(ids.clone(), failure).await;
+        self.remember().isolated.retain(|id| !ids.contains(id));
+        result
+    }
+
+    async fn isolate_parts(&self, ids: Vec<i64>, failure: Failure) -> Result<Report, sqlx::Error> {
         let mut total = Report::default();
         // With each part, how many races it has lost in a row.
         let mut failed = vec![(ids, failure, 0_u8)];
@@ -216,9 +226,10 @@ impl Settler {
     }
 
     /// Settles a batch in its transaction. If that does not commit, it is rolled back before anything
-    /// else is tried, since until then its rows stay locked; and what is known of accounts is
-    /// forgotten, since those that it made do not exist.
+    /// else is tried, since until then its rows stay locked; and what is remembered is forgotten,
+    /// since it may have been the reason.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
+        let ids = batch.ids();
         let Batch { mut tx, claimed, since, mut turn } = batch;
         let settled = AssertUnwindSafe(Box::pin(self.settle_within(&mut tx, claimed, &mut turn))).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
@@ -235,6 +246,7 @@ impl Settler {
                 Err(error) => Err(Failure::Database(error)),
             },
             Err(failure) => {
+                self.remember().isolated.extend(&ids);
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "the rollback failed; the connection is closed instead");
                 }

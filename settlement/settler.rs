@@ -64,6 +64,8 @@ pub(crate) struct Memory {
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
+    /// Jobs of failed batches that are being tried in parts.
+    pub(crate) isolated: Vec<i64>,
     /// The batch that was claimed last.
     last: Option<watch::Receiver<Stage>>,
 }
@@ -93,6 +95,7 @@ impl Settler {
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),
+            isolated: Vec::new(),
             last: None,
         };
         Ok(Self {

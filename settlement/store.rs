@@ -1,4 +1,5 @@
 use jobs::{Cause, Desk, PrincipalId};
+use ledger::Entry;
 use outbox::Ask;
 use sqlx::PgConnection;
 
@@ -12,23 +13,25 @@ use crate::tables::{
 /// changed.
 pub(crate) async fn store_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     let changes = desk.book.changes();
-    if !changes.is_consistent() {
-        return Err(corrupt("transfers, holds and entries of the batch do not agree"));
-    }
     pause::store(db, desk).await?;
     parked::store(db, desk).await?;
     app_user::insert(db, desk).await?;
     trade::store(db, desk).await?;
     referral::store(db, desk).await?;
-    deposit::store(db, desk).await?;
+    deposit::update(db, desk).await?;
     withdrawal::store(db, desk).await?;
     hold::store(db, changes).await?;
     transfer::store(db, &changes.transfers).await?;
     record(db, &desk.causes).await
 }
 
-/// Stores the rest, which rests on what batches share: days, people, entries.
+/// Stores the rest, which rests on what batches share: days, people, entries; and new deposits, which another
+/// batch may be about to store as well: whoever waits for that must hold nothing that somebody waits for here.
 pub(crate) async fn store_shared(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    if !desk.book.changes().is_consistent() {
+        return Err(corrupt("transfers, holds and entries of the batch do not agree"));
+    }
+    deposit::insert(db, desk).await?;
     withdrawal_day::store(db, desk).await?;
     app_user::update(db, desk).await?;
     user_flag::store(db, desk).await?;
@@ -38,14 +41,17 @@ pub(crate) async fn store_shared(db: &mut PgConnection, desk: &Desk) -> Result<(
 /// Whether [`store_rows`] stores the same for both.
 pub(crate) fn same_rows(one: &Desk, other: &Desk) -> bool {
     let (changes, others) = (one.book.changes(), other.book.changes());
-    changes.transfers == others.transfers
+    // What entries say of holds that close, but not what they leave behind.
+    let moves = |entry: &Entry| (entry.account, entry.job, entry.cause, entry.d_posted, entry.d_held);
+    changes.entries.iter().map(moves).eq(others.entries.iter().map(moves))
+        && changes.transfers == others.transfers
         && changes.opened == others.opened
         && changes.closed == others.closed
         && one.users.changed().inserted == other.users.changed().inserted
         && one.trades.changed() == other.trades.changed()
         && one.referrals.changed() == other.referrals.changed()
         && one.commissions.changed() == other.commissions.changed()
-        && one.deposits.changed() == other.deposits.changed()
+        && one.deposits.changed().updated == other.deposits.changed().updated
         && one.withdrawals.changed() == other.withdrawals.changed()
         && one.approvals.changed() == other.approvals.changed()
         && one.causes == other.causes

@@ -24,7 +24,7 @@ struct Loaded {
     want: Want,
     ids: Ids,
     jobs: Vec<(Job, AnyJob)>,
-    /// Every job of the batch, those that could not be read included.
+    /// Every job of the batch in the order of the ids, those that could not be read included.
     all: Vec<i64>,
     pauses: Pauses,
     /// What became of those that could not be read.
@@ -67,19 +67,20 @@ impl Settler {
         turn.until(Stage::Stored).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
         let ids = self.accounts(&want).await?;
-        let mut pauses = Pauses::read(&moment);
-        pauses.look_ahead(&mut *db, &jobs).await?;
+        let pauses = Pauses::read(&moment);
         let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions };
         let foreseen = self.store_foreseen(db, &loaded).await?;
         turn.reached(Stage::Stored);
         turn.until(Stage::Ended).await;
-        load::shared(db, &mut loaded.desk, &loaded.want, &mut loaded.ids).await?;
-        let (desk, decisions) = loaded.decide(db, loaded.desk.clone()).await?;
+        let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
         match foreseen {
             Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {}
             Some(_) => {
                 tracing::debug!("what was foreseen is not what was decided");
+                // With the savepoint go the locks that were taken since, and with them what was read under
+                // them: it is all read and decided once more, where nothing of what was foreseen is left.
                 db.execute("rollback to savepoint foreseen").await?;
+                (desk, decisions) = loaded.decide_under_locks(db).await?;
                 store_own(db, &desk, &decisions).await?;
             }
             None => store_own(db, &desk, &decisions).await?,
@@ -109,28 +110,46 @@ impl Settler {
         if self.lane != Self::LANE || loaded.jobs.len() < FORESEEN_MIN {
             return Ok(None);
         }
-        let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
-        let mut desk = loaded.desk.clone();
-        load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered).await?;
-        let (desk, decisions) = loaded.decide(db, desk).await?;
         db.execute("savepoint foreseen").await?;
-        match store_own(db, &desk, &decisions).await {
-            Ok(()) => Ok(Some((desk, decisions))),
-            Err(error) if outbox::trouble(&error) == Trouble::Weather => Err(error.into()),
+        match self.try_foreseen(db, loaded).await {
+            Ok(foreseen) => Ok(Some(foreseen)),
+            Err(Failure::Database(error)) if outbox::trouble(&error) == Trouble::Weather => Err(error.into()),
             // It may rest on something that is not so. What is decided under locks has its own chance.
-            Err(error) => {
-                tracing::debug!(%error, "what was foreseen could not be stored");
+            Err(failure) => {
+                tracing::debug!(?failure, "nothing was foreseen");
                 db.execute("rollback to savepoint foreseen").await?;
                 Ok(None)
             }
         }
     }
+
+    async fn try_foreseen(&self, db: &mut PgConnection, loaded: &Loaded) -> Result<(Desk, Decisions), Failure> {
+        let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
+        let mut desk = loaded.desk.clone();
+        load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered, loaded.batch()).await?;
+        let (desk, decisions) = loaded.decide(db, desk).await?;
+        store_own(db, &desk, &decisions).await?;
+        Ok((desk, decisions))
+    }
 }
 
 impl Loaded {
+    fn batch(&self) -> load::Batch<'_> {
+        load::Batch { ids: &self.all, jobs: &self.jobs }
+    }
+
+    /// Locks and reads what batches share, and decides: what counts.
+    async fn decide_under_locks(&mut self, db: &mut PgConnection) -> Result<(Desk, Decisions), Failure> {
+        let mut desk = self.desk.clone();
+        let batch = load::Batch { ids: &self.all, jobs: &self.jobs };
+        load::shared(db, &mut desk, &self.want, &mut self.ids, batch).await?;
+        self.decide(db, desk).await
+    }
+
     async fn decide(&self, db: &mut PgConnection, desk: Desk) -> Result<(Desk, Decisions), Failure> {
-        let mut decisions = self.unread.clone();
-        let desk = decide(desk, &self.jobs, self.pauses.clone(), &mut decisions)?;
+        let (mut decisions, mut pauses) = (self.unread.clone(), self.pauses.clone());
+        pauses.look_ahead(&mut *db, &self.jobs).await?;
+        let desk = decide(desk, &self.jobs, pauses, &mut decisions)?;
         decisions.let_wait(&outbox::overtaken(db, &decisions.refused(), &self.all).await?);
         Ok((desk, decisions))
     }

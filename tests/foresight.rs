@@ -2,9 +2,11 @@
 
 use futures_util::future::join;
 use jobs::{AnyJob, UserFlag, UserId};
+use providers::nowpayments::PaymentStatus;
 use settlement::Settler;
+use simulators::nowpayments::Payment;
 
-use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, register};
+use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, payment, register, withdraw};
 
 /// More jobs than a batch must have to be foreseen.
 const MANY: usize = 300;
@@ -128,4 +130,64 @@ async fn whoever_is_registered_and_flagged_in_one_batch_has_what_was_set() {
 
 fn flag(user: i64, frozen: Option<bool>, kyc: Option<i16>) -> AnyJob {
     AnyJob::UserFlag(UserFlag { user_id: UserId(user), frozen, tier: None, kyc, reason: "a test".to_owned() })
+}
+
+#[tokio::test]
+async fn whoever_registers_in_the_batch_is_named_in_it() {
+    let db = Db::new().await;
+    let [seller] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let people = db.ask_all(&vec![register(Some(seller)); 200]).await;
+    let locks: Vec<AnyJob> = people.iter().map(|buyer| lock(seller, *buyer, "btc", "0.0001")).collect();
+    db.ask_all(&locks).await;
+    let report = settle(&db.settler().await).await;
+    assert_eq!((report.settled, report.rejected, report.parked), (400, 0, 0));
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn what_is_decided_anew_is_stored_whole() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    db.know(seller, 3).await;
+    let remembers = db.settler().await;
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.settled, 300);
+    db.ask(lock(seller, buyer, "btc", "0.8")).await;
+    assert_eq!(settle(&db.settler().await).await.settled, 1);
+    // 0.07 is left where 0.87 is remembered. The day of the withdrawal is a new one.
+    let mut jobs = vec![withdraw(seller, "btc", "0.04")];
+    jobs.extend(vec![lock(seller, buyer, "btc", "0.0001"); 400]);
+    db.ask_all(&jobs).await;
+    let batch = remembers.claim().await.unwrap().unwrap();
+    let report = remembers.settle(batch).await.unwrap();
+    assert_eq!(report.settled + report.rejected, 401);
+    assert!((200..400).contains(&report.settled), "{report:?}");
+    let requested: String =
+        sqlx::query_scalar("select status from outcome join job on id = job_id where kind = 'withdrawal-request'")
+            .fetch_one(&db.owner)
+            .await
+            .unwrap();
+    assert_eq!(requested, "settled");
+    db.verified().await;
+}
+
+#[tokio::test]
+async fn two_words_of_a_new_payment_in_two_batches_do_not_wait_for_each_other() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let finished = payment(buyer, "btc", "0.5");
+    let partial = Payment { status: PaymentStatus::PartiallyPaid, ..finished.clone() };
+    db.callback(&partial).await;
+    let settler = db.settler().await;
+    let first = settler.claim().await.unwrap().unwrap();
+    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
+    db.callback(&finished).await;
+    let second = settler.claim().await.unwrap().unwrap();
+    let (second, first) = join(settler.settle(second), settler.settle(first)).await;
+    assert_eq!((first.unwrap().settled, second.unwrap().settled), (1, 301));
+    assert_eq!(db.wallet(buyer, "btc").await, "0.50000000");
+    db.verified().await;
 }

@@ -117,18 +117,12 @@ impl<'a> Columns<'a> {
 ///
 /// Two batches may meet on a payment that neither has seen. Whichever comes second inserts fewer
 /// rows than it meant to, which rolls its batch back; the next time it finds the row and locks it.
-pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let changed = desk.deposits.changed();
-    if !changed.inserted.is_empty() {
-        insert(db, &Columns::of(&changed.inserted)).await?;
+pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let inserted = desk.deposits.changed().inserted;
+    if inserted.is_empty() {
+        return Ok(());
     }
-    if !changed.updated.is_empty() {
-        update(db, &Columns::of(&changed.updated)).await?;
-    }
-    Ok(())
-}
-
-async fn insert(db: &mut PgConnection, rows: &Columns<'_>) -> Result<(), sqlx::Error> {
+    let rows = Columns::of(&inserted);
     let result = sqlx::query!(
         "
         insert into deposit (provider, payment_id, parent_payment_id, order_id, user_id, asset, status, state,
@@ -162,7 +156,13 @@ async fn insert(db: &mut PgConnection, rows: &Columns<'_>) -> Result<(), sqlx::E
     all_hit(&result, rows.payment_ids.len())
 }
 
-async fn update(db: &mut PgConnection, rows: &Columns<'_>) -> Result<(), sqlx::Error> {
+/// Stores the deposits that moved.
+pub(crate) async fn update(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let updated = desk.deposits.changed().updated;
+    if updated.is_empty() {
+        return Ok(());
+    }
+    let rows = Columns::of(&updated);
     let result = sqlx::query!(
         "
         update deposit d
