@@ -4,8 +4,8 @@
 alter table trade set (fillfactor = 45);
 alter table hold set (fillfactor = 50);
 
--- Whether somebody owes anything is asked for each lock and each withdrawal, and hardly anybody does. An
--- index of those who do is small, and finds nobody sooner than the index of all accounts.
+-- Whether somebody owes anything is asked for each lock and each withdrawal, and hardly anybody does:
+-- a small index says no faster than that of all accounts.
 create index account_receivable on account (owner, asset) where purpose = 'receivable';
 
 update schema set version = 10, oldest_binary = 9;
