@@ -131,9 +131,11 @@ fn tamper(tokens: &mut Vec<String>, (deed, at, other, how): Deed) {
             moved.push(",".to_owned());
             drop(tokens.splice(1..1, moved));
             let (start, end) = (member.start + member.len() + 1, member.end + member.len() + 1);
-            let end = if tokens[end] == "," { end + 1 } else { end };
+            let is = |token: Option<&String>, what: &str| token.is_some_and(|token| token == what);
+            let end = if is(tokens.get(end), ",") { end + 1 } else { end };
             drop(tokens.drain(start..end));
-            if tokens.get(start - 1).is_some_and(|token| token == ",") && tokens[start] == "}" {
+            // What was the last member leaves a comma behind; what was done before may have left no brace.
+            if is(tokens.get(start - 1), ",") && is(tokens.get(start), "}") {
                 tokens.remove(start - 1);
             }
         }
