@@ -2,6 +2,7 @@
 //!
 //! It knows no kind of job: a payload is text and a lane is a word. One file per verb.
 
+mod append;
 mod ask;
 mod claim;
 mod complete;
@@ -12,12 +13,14 @@ mod overtaken;
 mod park;
 mod partitions;
 mod pause;
+mod record_settled;
 mod retry;
 mod run;
 mod schema;
 mod unpark;
 mod weather;
 
+pub use append::{COPY_MIN, Column, JsonText, copy_in};
 pub use ask::{Ask, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease};
 pub use complete::{Ended, complete};
@@ -28,6 +31,7 @@ pub use overtaken::{overtaken, received_by};
 pub use park::{Parked, park};
 pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};
+pub use record_settled::{Settled, job_ids, record_settled};
 pub use retry::{Postponed, backoff, postpone};
 pub use run::{Run, Suspects};
 pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate, still_fits};

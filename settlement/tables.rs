@@ -1,5 +1,5 @@
-//! One file per table: how its rows are loaded, and how what a batch changed is stored by
-//! `unnest`, in one statement whatever the number of rows.
+//! One file per table: how its rows are loaded, and how what a batch changed is stored in
+//! one statement whatever the number of rows: what is new by `append!`, what moved by `unnest`.
 
 pub(crate) mod account;
 pub(crate) mod app_user;
@@ -22,7 +22,6 @@ pub(crate) mod withdrawal_day;
 
 use ledger::BasisPoints;
 use sqlx::Error;
-use sqlx::postgres::PgQueryResult;
 
 /// A row says something that the types do not: the schema and this binary disagree.
 pub(crate) fn corrupt(what: impl Into<String>) -> Error {
@@ -35,8 +34,8 @@ pub(crate) fn stored_rate(rate: BasisPoints) -> i16 {
 }
 
 /// Every settling statement must hit exactly the rows that the batch has locked or made.
-pub(crate) fn all_hit(result: &PgQueryResult, expected: usize) -> Result<(), Error> {
-    if usize::try_from(result.rows_affected()) == Ok(expected) {
+pub(crate) fn all_hit(rows: u64, expected: usize) -> Result<(), Error> {
+    if usize::try_from(rows) == Ok(expected) {
         return Ok(());
     }
     Err(Error::RowNotFound)

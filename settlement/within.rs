@@ -158,7 +158,7 @@ impl Loaded {
 /// Stores what rests on the batch's own rows, and ends its jobs.
 async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     store_rows(&mut *db, desk).await?;
-    outbox::complete(&mut *db, &decisions.ended).await?;
+    outbox::complete(&mut *db, &decisions.ended, desk.now).await?;
     outbox::postpone(&mut *db, &decisions.postponed).await?;
     outbox::put_off(&mut *db, &decisions.put_off).await?;
     outbox::park(db, &decisions.parked).await

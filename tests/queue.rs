@@ -183,11 +183,12 @@ async fn a_job_in_one_workers_hands_is_in_no_others() {
     db.verified().await;
 }
 
-/// One job and two hundred take the same number of statements, and so do the large batches, which are foreseen.
+/// One job and a hundred take the same number of statements, and so do the large batches, which are foreseen and
+/// copied; a copy is not counted.
 #[tokio::test]
 async fn a_batch_of_five_hundred_takes_the_statements_of_a_smaller_one() {
     let mut counts = Vec::new();
-    for size in [1_usize, 200, 300, 500] {
+    for size in [1_usize, 100, 300, 500] {
         let db = Db::new().await;
         let [seller, buyer] = db.people().await;
         db.fund(seller, "btc", "0.9").await;
@@ -203,11 +204,11 @@ async fn a_batch_of_five_hundred_takes_the_statements_of_a_smaller_one() {
     assert_eq!((counts[0], counts[2]), (counts[1], counts[3]), "{counts:?}");
 }
 
-/// So do one job of each kind and forty, and fifty and eighty-four, which are foreseen.
+/// So do one job of each kind and ten, and fifty and eighty-four, which are foreseen.
 #[tokio::test]
 async fn a_batch_of_every_kind_takes_the_same_statements_at_any_size() {
     let mut counts = Vec::new();
-    for size in [1_usize, 40, 50, 84] {
+    for size in [1_usize, 10, 50, 84] {
         let db = Db::new().await;
         let [seller, buyer] = db.people().await;
         db.fund(seller, "btc", "0.9").await;

@@ -1,4 +1,6 @@
+use chrono::{DateTime, Utc};
 use jobs::{Desk, Referrer, Tier, User, UserId};
+use outbox::append;
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
@@ -65,23 +67,21 @@ pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sql
     let tiers: Vec<&str> = inserted.iter().map(|(_, user)| user.tier.as_str()).collect();
     let frozen: Vec<bool> = inserted.iter().map(|(_, user)| user.frozen).collect();
     let kyc: Vec<i16> = inserted.iter().map(|(_, user)| user.kyc).collect();
-    let result = sqlx::query!(
-        "
-        insert into app_user (id, referrer_id, tier, frozen, kyc, registered_at)
-        select id, referrer_id, tier, frozen, kyc, $6
-        from unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::smallint[])
-            as u (id, referrer_id, tier, frozen, kyc)
-        ",
+    let registered: Vec<DateTime<Utc>> = vec![desk.now; inserted.len()];
+    let appended = append!(
+        db,
+        ids.len(),
+        "app_user" ("id, referrer_id, tier, frozen, kyc, registered_at")
+            from ("$1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::smallint[], $6::timestamptz[]"):
         &ids,
-        &referrers as _,
-        &tiers as _,
+        &referrers,
+        &tiers,
         &frozen,
         &kyc,
-        desk.now,
+        &registered,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(appended, ids.len())
 }
 
 /// Stores people on whom something was set.
@@ -107,5 +107,5 @@ pub(crate) async fn update(db: &mut PgConnection, desk: &Desk) -> Result<(), sql
     )
     .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(result.rows_affected(), ids.len())
 }

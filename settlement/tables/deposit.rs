@@ -1,6 +1,7 @@
 use jobs::machines::deposit::{DepositState, Review};
 use jobs::{Deposit, Desk, PaymentKey, UserId};
 use ledger::{Amount, AssetId, JobId};
+use outbox::{COPY_MIN, copy_in};
 use providers::nowpayments::PaymentStatus;
 use sqlx::PgConnection;
 
@@ -123,6 +124,9 @@ pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sql
         return Ok(());
     }
     let rows = Columns::of(&inserted);
+    if inserted.len() >= COPY_MIN {
+        return copy(db, &rows).await;
+    }
     let result = sqlx::query!(
         "
         insert into deposit (provider, payment_id, parent_payment_id, order_id, user_id, asset, status, state,
@@ -153,7 +157,42 @@ pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sql
     )
     .execute(db)
     .await?;
-    all_hit(&result, rows.payment_ids.len())
+    all_hit(result.rows_affected(), rows.payment_ids.len())
+}
+
+/// The same for many. A payment that another batch has stored meanwhile is a key violation here, and rolls the
+/// batch back as well.
+async fn copy(db: &mut PgConnection, rows: &Columns<'_>) -> Result<(), sqlx::Error> {
+    let providers = vec![NOWPAYMENTS; rows.payment_ids.len()];
+    let copied = copy_in(
+        db,
+        "copy deposit (provider, payment_id, parent_payment_id, order_id, user_id, asset, status, state, outcome_text, \
+            outcome_currency, credited, credited_by, clawed_back, shortfall, clawed_back_by, review_reason, first_job, \
+            last_job) from stdin (format binary)",
+        rows.payment_ids.len(),
+        &[
+            &providers,
+            &rows.payment_ids,
+            &rows.parents,
+            &rows.orders,
+            &rows.users,
+            &rows.assets,
+            &rows.statuses,
+            &rows.states,
+            &rows.outcome_texts,
+            &rows.outcome_currencies,
+            &rows.credited,
+            &rows.credited_by,
+            &rows.clawed_back,
+            &rows.shortfalls,
+            &rows.clawed_back_by,
+            &rows.reviews,
+            &rows.first_jobs,
+            &rows.last_jobs,
+        ],
+    )
+    .await?;
+    all_hit(copied, rows.payment_ids.len())
 }
 
 /// Stores the deposits that moved.
@@ -196,5 +235,5 @@ pub(crate) async fn update(db: &mut PgConnection, desk: &Desk) -> Result<(), sql
     )
     .execute(db)
     .await?;
-    all_hit(&result, rows.payment_ids.len())
+    all_hit(result.rows_affected(), rows.payment_ids.len())
 }

@@ -1,4 +1,5 @@
 use ledger::{Cause, Entry};
+use outbox::append;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
@@ -24,23 +25,22 @@ pub(crate) async fn store(db: &mut PgConnection, entries: &[Entry]) -> Result<()
     let d_held: Vec<Numeric> = entries.iter().map(|entry| Numeric(entry.d_held)).collect();
     let posted: Vec<Numeric> = entries.iter().map(|entry| Numeric(entry.posted)).collect();
     let held: Vec<Numeric> = entries.iter().map(|entry| Numeric(entry.held)).collect();
-    let result = sqlx::query!(
-        "
-        insert into entry (account_id, version, job_id, leg, hold_id, d_posted, d_held, posted, held)
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[],
-            $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[])
-        ",
+    let appended = append!(
+        db,
+        entries.len(),
+        "entry" ("account_id, version, job_id, leg, hold_id, d_posted, d_held, posted, held")
+            from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::numeric[], \
+                $7::numeric[], $8::numeric[], $9::numeric[]"):
         &accounts,
         &versions,
         &jobs,
-        &legs as _,
-        &holds as _,
-        &d_posted as _,
-        &d_held as _,
-        &posted as _,
-        &held as _,
+        &legs,
+        &holds,
+        &d_posted,
+        &d_held,
+        &posted,
+        &held,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, entries.len())
+    all_hit(appended, entries.len())
 }

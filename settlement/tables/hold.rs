@@ -1,4 +1,5 @@
 use ledger::Changes;
+use outbox::append;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
@@ -12,20 +13,19 @@ pub(crate) async fn store(db: &mut PgConnection, changes: &Changes) -> Result<()
         let subjects: Vec<i64> = changes.opened.iter().map(|hold| hold.subject.0).collect();
         let amounts: Vec<Numeric> = changes.opened.iter().map(|hold| Numeric(hold.amount.minor())).collect();
         let closed: Vec<Option<i64>> = changes.opened.iter().map(|hold| hold.closed_by.map(|job| job.0)).collect();
-        let result = sqlx::query!(
-            "
-            insert into hold (id, account_id, subject, amount, closed_by)
-            select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::numeric[], $5::bigint[])
-            ",
+        let appended = append!(
+            &mut *db,
+            ids.len(),
+            "hold" ("id, account_id, subject, amount, closed_by")
+                from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::numeric[], $5::bigint[]"):
             &ids,
             &accounts,
             &subjects,
-            &amounts as _,
-            &closed as _,
+            &amounts,
+            &closed,
         )
-        .execute(&mut *db)
         .await?;
-        all_hit(&result, ids.len())?;
+        all_hit(appended, ids.len())?;
     }
     if !changes.closed.is_empty() {
         let ids: Vec<i64> = changes.closed.iter().map(|(hold, _)| hold.0).collect();
@@ -45,7 +45,7 @@ pub(crate) async fn store(db: &mut PgConnection, changes: &Changes) -> Result<()
         )
         .execute(db)
         .await?;
-        all_hit(&result, ids.len())?;
+        all_hit(result.rows_affected(), ids.len())?;
     }
     Ok(())
 }

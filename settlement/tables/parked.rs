@@ -129,5 +129,5 @@ async fn history(
     )
     .execute(db)
     .await?;
-    all_hit(&result, decision_jobs.len())
+    all_hit(result.rows_affected(), decision_jobs.len())
 }

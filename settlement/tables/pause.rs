@@ -74,7 +74,7 @@ async fn delete(db: &mut PgConnection, keys: &HashSet<&PauseKey>) -> Result<(), 
     )
     .execute(db)
     .await?;
-    all_hit(&result, keys.len())
+    all_hit(result.rows_affected(), keys.len())
 }
 
 /// Two batches may pause the same thing at once. Whichever comes second inserts fewer rows than it
@@ -106,7 +106,7 @@ async fn insert(db: &mut PgConnection, rows: &[(&PauseKey, &Paused)], desk: &Des
     )
     .execute(db)
     .await?;
-    all_hit(&result, rows.len())
+    all_hit(result.rows_affected(), rows.len())
 }
 
 async fn record(db: &mut PgConnection, changes: &[(&i64, &PauseChange)], desk: &Desk) -> Result<(), sqlx::Error> {
@@ -132,5 +132,5 @@ async fn record(db: &mut PgConnection, changes: &[(&i64, &PauseChange)], desk: &
     )
     .execute(db)
     .await?;
-    all_hit(&result, jobs.len())
+    all_hit(result.rows_affected(), jobs.len())
 }

@@ -1,5 +1,6 @@
 use jobs::{Commission, Desk, FeeSide, Referral, Tier, TradeId, UserId, Want};
 use ledger::JobId;
+use outbox::append;
 use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
 
@@ -59,21 +60,20 @@ async fn insert_fixed(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Er
     let referrers: Vec<i64> = rows.iter().map(|(_, referral)| referral.referrer.0).collect();
     let tiers: Vec<&str> = rows.iter().map(|(_, referral)| referral.tier.as_str()).collect();
     let rates: Vec<Option<i16>> = rows.iter().map(|(_, referral)| referral.rate.map(stored_rate)).collect();
-    let result = sqlx::query!(
-        "
-        insert into trade_referral (trade_id, side, level, referrer_id, tier, bps)
-        select * from unnest($1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::text[], $6::smallint[])
-        ",
+    let appended = append!(
+        db,
+        rows.len(),
+        "trade_referral" ("trade_id, side, level, referrer_id, tier, bps")
+            from ("$1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::text[], $6::smallint[]"):
         &trades,
-        &sides as _,
+        &sides,
         &levels,
         &referrers,
-        &tiers as _,
-        &rates as _,
+        &tiers,
+        &rates,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, rows.len())
+    all_hit(appended, rows.len())
 }
 
 async fn insert_paid(db: &mut PgConnection, paid: &[(&JobId, &Commission)]) -> Result<(), sqlx::Error> {
@@ -87,21 +87,20 @@ async fn insert_paid(db: &mut PgConnection, paid: &[(&JobId, &Commission)]) -> R
     let bases: Vec<Numeric> = paid.iter().map(|(_, commission)| Numeric(commission.base.minor())).collect();
     let rates: Vec<i16> = paid.iter().map(|(_, commission)| stored_rate(commission.rate)).collect();
     let amounts: Vec<Numeric> = paid.iter().map(|(_, commission)| Numeric(commission.amount.minor())).collect();
-    let result = sqlx::query!(
-        "
-        insert into commission (job_id, trade_id, referrer_id, level, base, bps, amount)
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::smallint[],
-            $7::numeric[])
-        ",
+    let appended = append!(
+        db,
+        paid.len(),
+        "commission" ("job_id, trade_id, referrer_id, level, base, bps, amount")
+            from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::smallint[], \
+                $7::numeric[]"):
         &jobs,
         &trades,
         &referrers,
         &levels,
-        &bases as _,
+        &bases,
         &rates,
-        &amounts as _,
+        &amounts,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, paid.len())
+    all_hit(appended, paid.len())
 }

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use jobs::machines::trade::TradeState;
 use jobs::{Desk, MakerSide, Trade, TradeId, UserId};
 use ledger::{AssetId, HoldId};
+use outbox::append;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
@@ -84,41 +85,40 @@ async fn insert(db: &mut PgConnection, desk: &Desk, trades: &[(&TradeId, &Trade)
         .collect();
     let [extended, undone, ended] = moments(trades);
     let (maker_fees, taker_fees) = fees(trades);
-    let result = sqlx::query!(
-        "
-        insert into trade (id, seller_id, buyer_id, asset, amount, hold_id, state, maker, maker_bps, taker_bps,
-            maker_fee, taker_fee, opened_at, pay_by, paid_at, closed_at, timer_generation, extended_at, undone_at, ended_at,
-            referrals)
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::bigint[],
-            $7::text[], $8::text[], $9::smallint[], $10::smallint[], $11::numeric[], $12::numeric[],
-            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::smallint[],
-            $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::smallint[])
-        ",
+    let appended = append!(
+        db,
+        ids.len(),
+        "trade" ("id, seller_id, buyer_id, asset, amount, hold_id, state, maker, maker_bps, taker_bps, maker_fee, \
+            taker_fee, opened_at, pay_by, paid_at, closed_at, timer_generation, extended_at, undone_at, \
+            ended_at, referrals")
+            from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::numeric[], $6::bigint[], \
+                $7::text[], $8::text[], $9::smallint[], $10::smallint[], $11::numeric[], $12::numeric[], \
+                $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], \
+                $17::smallint[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::smallint[]"):
         &ids,
         &sellers,
         &buyers,
         &assets,
-        &amounts as _,
+        &amounts,
         &holds,
-        &states as _,
-        &makers as _,
+        &states,
+        &makers,
         &maker_bps,
         &taker_bps,
-        &maker_fees as _,
-        &taker_fees as _,
+        &maker_fees,
+        &taker_fees,
         &opened,
         &pay_by,
-        &paid as _,
-        &closed as _,
+        &paid,
+        &closed,
         &timers,
-        &extended as _,
-        &undone as _,
-        &ended as _,
+        &extended,
+        &undone,
+        &ended,
         &referrals,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(appended, ids.len())
 }
 
 async fn update(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<(), sqlx::Error> {
@@ -161,7 +161,7 @@ async fn update(db: &mut PgConnection, trades: &[(&TradeId, &Trade)]) -> Result<
     )
     .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(result.rows_affected(), ids.len())
 }
 
 type Moments = Vec<Option<DateTime<Utc>>>;

@@ -1,4 +1,5 @@
 use ledger::Transfer;
+use outbox::append;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
@@ -15,19 +16,18 @@ pub(crate) async fn store(db: &mut PgConnection, transfers: &[Transfer]) -> Resu
     let debits: Vec<i64> = transfers.iter().map(|transfer| transfer.debit.get()).collect();
     let credits: Vec<i64> = transfers.iter().map(|transfer| transfer.credit.get()).collect();
     let amounts: Vec<Numeric> = transfers.iter().map(|transfer| Numeric(transfer.amount.minor())).collect();
-    let result = sqlx::query!(
-        "
-        insert into transfer (job_id, leg, code, debit, credit, amount)
-        select * from unnest($1::bigint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[])
-        ",
+    let appended = append!(
+        db,
+        transfers.len(),
+        "transfer" ("job_id, leg, code, debit, credit, amount")
+            from ("$1::bigint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[]"):
         &jobs,
         &legs,
-        &codes as _,
+        &codes,
         &debits,
         &credits,
-        &amounts as _,
+        &amounts,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, transfers.len())
+    all_hit(appended, transfers.len())
 }

@@ -34,5 +34,5 @@ pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx
     )
     .execute(db)
     .await?;
-    all_hit(&result, jobs.len())
+    all_hit(result.rows_affected(), jobs.len())
 }

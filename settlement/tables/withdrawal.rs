@@ -2,6 +2,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use jobs::machines::withdrawal::WithdrawalState;
 use jobs::{Approval, DayKey, Desk, Destination, PrincipalId, UserId, Want, Withdrawal, WithdrawalId};
 use ledger::{AssetId, HoldId, JobId};
+use outbox::append;
 use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
 
@@ -105,35 +106,34 @@ async fn insert(db: &mut PgConnection, rows: &[(&WithdrawalId, &Withdrawal)]) ->
     let needed: Vec<i16> = rows.iter().map(|(_, row)| row.approvals_needed.into()).collect();
     let days: Vec<NaiveDate> = rows.iter().map(|(_, row)| row.day).collect();
     let requested: Vec<DateTime<Utc>> = rows.iter().map(|(_, row)| row.requested_at).collect();
-    let result = sqlx::query!(
-        "
-        insert into withdrawal (id, user_id, requested_by, asset, rail, network, address, memo, amount, fee,
-            network_fee_max, hold_id, content_hash, state, approvals_needed, day, requested_at)
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bytea[], $14::text[],
-            $15::smallint[], $16::date[], $17::timestamptz[])
-        ",
+    let appended = append!(
+        db,
+        ids.len(),
+        "withdrawal" ("id, user_id, requested_by, asset, rail, network, address, memo, amount, fee, network_fee_max, \
+            hold_id, content_hash, state, approvals_needed, day, requested_at")
+            from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], \
+                $8::text[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bytea[], \
+                $14::text[], $15::smallint[], $16::date[], $17::timestamptz[]"):
         &ids,
         &users,
         &requesters,
         &assets,
-        &rails as _,
-        &networks as _,
-        &addresses as _,
-        &memos as _,
-        &amounts as _,
-        &fees as _,
-        &caps as _,
+        &rails,
+        &networks,
+        &addresses,
+        &memos,
+        &amounts,
+        &fees,
+        &caps,
         &holds,
-        &hashes as _,
-        &states as _,
+        &hashes,
+        &states,
         &needed,
         &days,
         &requested,
     )
-    .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(appended, ids.len())
 }
 
 async fn update(db: &mut PgConnection, rows: &[(&WithdrawalId, &Withdrawal)]) -> Result<(), sqlx::Error> {
@@ -164,7 +164,7 @@ async fn update(db: &mut PgConnection, rows: &[(&WithdrawalId, &Withdrawal)]) ->
     )
     .execute(db)
     .await?;
-    all_hit(&result, ids.len())
+    all_hit(result.rows_affected(), ids.len())
 }
 
 async fn insert_approvals(db: &mut PgConnection, desk: &Desk, rows: &[(&JobId, &Approval)]) -> Result<(), sqlx::Error> {
@@ -192,5 +192,5 @@ async fn insert_approvals(db: &mut PgConnection, desk: &Desk, rows: &[(&JobId, &
     )
     .execute(db)
     .await?;
-    all_hit(&result, jobs.len())
+    all_hit(result.rows_affected(), jobs.len())
 }

@@ -112,7 +112,7 @@ pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx
     )
     .execute(db)
     .await?;
-    all_hit(&result, keys.len())
+    all_hit(result.rows_affected(), keys.len())
 }
 
 fn columns(keys: &[DayKey]) -> (Vec<i64>, Vec<i16>, Vec<NaiveDate>) {

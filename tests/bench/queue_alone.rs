@@ -87,7 +87,8 @@ async fn drain(db: &mut PgConnection, batch: u16) -> Result<usize> {
             .iter()
             .map(|job| Ended { job_id: job.job_id, status: "settled", reason: None, result: None, attempts: 1 })
             .collect();
-        outbox::complete(&mut tx, &ended).await?;
+        let now = outbox::clock(&mut tx).await?;
+        outbox::complete(&mut tx, &ended, now).await?;
         tx.commit().await?;
         settled += ended.len();
     }
