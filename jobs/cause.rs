@@ -15,4 +15,7 @@ pub struct Cause {
     pub run_at: Option<DateTime<Utc>>,
     /// The job that causes it; `None` where time does.
     pub caused_by: Option<Job>,
+    /// Whether the kind that causes it has asked for every row and account that deciding it needs, so that the
+    /// batch which causes it may decide it as well.
+    pub at_once: bool,
 }

@@ -34,6 +34,7 @@ pub(crate) fn cause(id: TradeId, trade: &Trade, job: &Job) -> Cause {
         key: format!("hold:{}", trade.hold.0),
         run_at: None,
         caused_by: Some(job.clone()),
+        at_once: false,
     }
 }
 

@@ -40,12 +40,15 @@ impl Kind for Release {
         want.referrals.insert(self.trade_id);
     }
 
-    fn accounts(&self, desk: &Desk, _: &Job, want: &mut Want) {
+    fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want) {
         if let Some(trade) = desk.trades.get(&self.trade_id).filter(|trade| !trade.state.is_final()) {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
             want.accounts.insert(Desk::wallet(trade.buyer, trade.asset));
             want.accounts.insert(desk.house(trade.asset, Purpose::Fee));
             want.existing.insert(Desk::receivable(trade.buyer, trade.asset));
+            for commission in referral::commissions(desk, self.trade_id) {
+                commission.accounts(desk, job, want);
+            }
         }
     }
 

@@ -37,6 +37,7 @@ impl TimerExpiry {
             kind: AnyJob::TimerExpiry(kind),
             run_at: trade.pay_by.checked_add_signed(desk.rules.expiry_grace).filter(|due| *due > desk.now),
             caused_by: caused_by.cloned(),
+            at_once: false,
         }
     }
 

@@ -94,7 +94,7 @@ pub(crate) type Unread = Vec<(i64, String)>;
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) decisions: Decisions,
-    /// Those that could be read, in the order of their ids.
+    /// Those that could be read and those that they have caused and that are settled too, in the order of their ids.
     pub(crate) jobs: Vec<(Job, AnyJob)>,
     /// The others, with their stored kinds.
     pub(crate) unread: Unread,
@@ -133,7 +133,7 @@ impl Stored {
 
     /// What to tell of it now that it is committed; `since` is when its claim began.
     fn committed(&self, since: Instant) -> Committed {
-        let Decisions { ended, postponed, parked, put_off, .. } = &self.decisions;
+        let Decisions { ended, postponed, parked, put_off, follow_ups, .. } = &self.decisions;
         let ended = ended.iter().map(|ended| {
             let end = ended.reason.map_or(End::Settled, End::Rejected);
             self.done(ended.job_id, ended.attempts.saturating_sub(1), end)
@@ -141,7 +141,8 @@ impl Stored {
         let postponed = postponed.iter().map(|back| self.done(back.job_id, back.attempt, End::Postponed(back.why)));
         let parked = parked.iter().map(|parked| self.done(parked.job_id, parked.attempt, End::Parked(parked.reason)));
         let put_off = put_off.iter().map(|off| self.done(off.job_id, off.attempt, End::Postponed("paused")));
-        let jobs = ended.chain(postponed).chain(parked).chain(put_off).collect();
+        let followed = follow_ups.iter().map(|follow_up| self.done(follow_up.job.id.0, 0, End::Settled));
+        let jobs = ended.chain(postponed).chain(parked).chain(put_off).chain(followed).collect();
         Committed { jobs, claimed_at: self.now, took: since.elapsed() }
     }
 

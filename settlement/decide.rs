@@ -16,7 +16,7 @@ use crate::settle::Failure;
 pub(crate) fn decide(
     mut desk: Desk,
     jobs: &[(Job, AnyJob)],
-    mut pauses: Pauses,
+    pauses: &mut Pauses,
     decisions: &mut Decisions,
 ) -> Result<Desk, Failure> {
     // What was received after a job that has to wait, and is about the same thing, waits as well.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use jobs::{Job, Reason, Rejection, Verdict, doubled};
 use outbox::{Ended, Parked, Postponed, PutOff};
 
+use crate::follow_up::FollowUp;
 use crate::settle::Report;
 
 /// What the verdicts of a batch amount to.
@@ -15,6 +16,8 @@ pub(crate) struct Decisions {
     pub(crate) put_off: Vec<PutOff>,
     /// Jobs refused because of the state that they found, with their subjects and attempts.
     refused_by_state: Vec<(i64, i64, i32)>,
+    /// Jobs that the batch has caused and settled itself.
+    pub(crate) follow_ups: Vec<FollowUp>,
     pub(crate) report: Report,
 }
 
@@ -36,6 +39,12 @@ impl Decisions {
             let why = "it has overtaken an earlier job of its subject";
             self.postponed.push(Postponed { job_id: *job_id, attempt: *attempt, after, why });
         }
+    }
+
+    /// A job that the batch has caused is settled as well.
+    pub(crate) fn follow(&mut self, follow_up: FollowUp) {
+        self.report.settled = self.report.settled.saturating_add(1);
+        self.follow_ups.push(follow_up);
     }
 
     /// A pause, given as scope and name, puts a job off.

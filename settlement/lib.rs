@@ -7,6 +7,7 @@
 mod committed;
 mod decide;
 mod decisions;
+mod follow_up;
 mod foresight;
 mod load;
 mod numeric;

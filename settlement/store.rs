@@ -1,8 +1,10 @@
+use chrono::{DateTime, Utc};
 use jobs::{Cause, Desk, PrincipalId};
 use ledger::Entry;
-use outbox::Ask;
+use outbox::{Ask, Settled};
 use sqlx::PgConnection;
 
+use crate::follow_up::FollowUp;
 use crate::tables::{
     app_user, corrupt, deposit, entry, hold, parked, pause, referral, trade, transfer, user_flag, withdrawal,
     withdrawal_day,
@@ -55,6 +57,20 @@ pub(crate) fn same_rows(one: &Desk, other: &Desk) -> bool {
         && one.withdrawals.changed() == other.withdrawals.changed()
         && one.approvals.changed() == other.approvals.changed()
         && one.causes == other.causes
+}
+
+/// Records the jobs that the batch has caused and settled itself.
+pub(crate) async fn record_settled(
+    db: &mut PgConnection,
+    follow_ups: &[FollowUp],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let settled = |follow_up: &FollowUp| {
+        let ask = ask(&follow_up.cause)?;
+        Ok(Settled { job_id: follow_up.job.id.0, ask, result: follow_up.result.clone() })
+    };
+    let settled = follow_ups.iter().map(settled).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    outbox::record_settled(db, &settled, now).await
 }
 
 /// Records the jobs that are caused. What was caused before under its key is there already.

@@ -48,7 +48,13 @@ impl Settler {
             .filter(|trade| trade.state == "awaiting_payment")
             .map(|trade| {
                 let timer = TimerExpiry { trade_id: TradeId(trade.id), generation: trade.timer_generation };
-                Cause { key: timer.key(), kind: AnyJob::TimerExpiry(timer), run_at: None, caused_by: None }
+                Cause {
+                    key: timer.key(),
+                    kind: AnyJob::TimerExpiry(timer),
+                    run_at: None,
+                    caused_by: None,
+                    at_once: false,
+                }
             })
             .collect();
         record(&mut tx, &causes).await?;

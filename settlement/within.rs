@@ -10,12 +10,12 @@ use crate::decisions::Decisions;
 use crate::pauses::Pauses;
 use crate::settle::Failure;
 use crate::settler::Settler;
-use crate::store::{same_rows, store_rows, store_shared};
+use crate::store::{record_settled, same_rows, store_rows, store_shared};
 use crate::tables::account::{Ids, find_all};
 use crate::turn::{Stage, Turn};
-use crate::{load, reading};
+use crate::{follow_up, load, reading};
 
-/// A batch of fewer jobs is not worth foreseeing.
+/// A batch of fewer jobs is not worth foreseeing, and what it causes is queued.
 const FORESEEN_MIN: usize = 256;
 
 /// A batch, with its own rows loaded and locked.
@@ -29,6 +29,8 @@ struct Loaded {
     pauses: Pauses,
     /// What became of those that could not be read.
     unread: Decisions,
+    /// Numbers for what the batch causes and decides itself.
+    caused: Vec<i64>,
 }
 
 /// What a batch has seen and left behind, to be remembered once it is committed.
@@ -68,8 +70,8 @@ impl Settler {
         load::rows(db, &mut desk, &jobs, &mut want).await?;
         let ids = self.accounts(&want).await?;
         let pauses = Pauses::read(&moment);
-        let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions };
-        let foreseen = self.store_foreseen(db, &loaded).await?;
+        let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions, caused: Vec::new() };
+        let foreseen = self.store_foreseen(db, &mut loaded).await?;
         turn.reached(Stage::Stored);
         turn.until(Stage::Ended).await;
         let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
@@ -86,7 +88,8 @@ impl Settler {
             None => store_own(db, &desk, &decisions).await?,
         }
         store_shared(db, &desk).await?;
-        let Loaded { want, ids, jobs, .. } = loaded;
+        let Loaded { want, ids, mut jobs, .. } = loaded;
+        jobs.extend(decisions.follow_ups.iter().map(|follow_up| (follow_up.job.clone(), follow_up.cause.kind.clone())));
         Ok((Stored { decisions, jobs, unread, now: moment.now }, Seen { desk, want, ids }))
     }
 
@@ -105,9 +108,9 @@ impl Settler {
     async fn store_foreseen(
         &self,
         db: &mut PgConnection,
-        loaded: &Loaded,
+        loaded: &mut Loaded,
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
-        if self.lane != Self::LANE || loaded.jobs.len() < FORESEEN_MIN {
+        if self.lane != Self::LANE || !loaded.is_large() {
             return Ok(None);
         }
         db.execute("savepoint foreseen").await?;
@@ -123,7 +126,7 @@ impl Settler {
         }
     }
 
-    async fn try_foreseen(&self, db: &mut PgConnection, loaded: &Loaded) -> Result<(Desk, Decisions), Failure> {
+    async fn try_foreseen(&self, db: &mut PgConnection, loaded: &mut Loaded) -> Result<(Desk, Decisions), Failure> {
         let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
         let mut desk = loaded.desk.clone();
         load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered, loaded.batch()).await?;
@@ -146,10 +149,22 @@ impl Loaded {
         self.decide(db, desk).await
     }
 
-    async fn decide(&self, db: &mut PgConnection, desk: Desk) -> Result<(Desk, Decisions), Failure> {
+    /// Whether it is worth more than the fewest statements.
+    fn is_large(&self) -> bool {
+        self.jobs.len() >= FORESEEN_MIN
+    }
+
+    async fn decide(&mut self, db: &mut PgConnection, desk: Desk) -> Result<(Desk, Decisions), Failure> {
         let (mut decisions, mut pauses) = (self.unread.clone(), self.pauses.clone());
         pauses.look_ahead(&mut *db, &self.jobs).await?;
-        let desk = decide(desk, &self.jobs, pauses, &mut decisions)?;
+        let mut desk = decide(desk, &self.jobs, &mut pauses, &mut decisions)?;
+        if self.is_large() {
+            let missing = follow_up::count(&desk).saturating_sub(self.caused.len());
+            if missing > 0 {
+                self.caused.extend(outbox::job_ids(&mut *db, missing).await?);
+            }
+            follow_up::decide_caused(&mut desk, &self.caused, &pauses, &mut decisions);
+        }
         decisions.let_wait(&outbox::overtaken(db, &decisions.refused(), &self.all).await?);
         Ok((desk, decisions))
     }
@@ -158,6 +173,7 @@ impl Loaded {
 /// Stores what rests on the batch's own rows, and ends its jobs.
 async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     store_rows(&mut *db, desk).await?;
+    record_settled(&mut *db, &decisions.follow_ups, desk.now).await?;
     outbox::complete(&mut *db, &decisions.ended, desk.now).await?;
     outbox::postpone(&mut *db, &decisions.postponed).await?;
     outbox::put_off(&mut *db, &decisions.put_off).await?;

@@ -19,6 +19,7 @@ mod deposits;
 mod duels;
 mod enqueue;
 mod figures;
+mod follow_ups;
 mod foresight;
 mod guards;
 mod harness;
