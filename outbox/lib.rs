@@ -14,6 +14,7 @@ mod park;
 mod partitions;
 mod pause;
 mod record_settled;
+mod retention;
 mod retry;
 mod run;
 mod schema;
@@ -32,6 +33,10 @@ pub use park::{Parked, park};
 pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};
 pub use record_settled::{Settled, job_ids, record_settled};
+pub use retention::{
+    Leftover, PayloadFate, PayloadPartition, RETENTION_MONTHS_MIN, RetentionPlan, copy_kept, drop_spent,
+    retention_plan, swap_in,
+};
 pub use retry::{Postponed, backoff, postpone};
 pub use run::{Run, Suspects};
 pub use schema::{MIGRATIONS, SCHEMA_VERSION, SchemaError, await_schema, migrate, still_fits};

@@ -12,6 +12,7 @@ mod ledger;
 mod operating;
 mod queue;
 mod referrals;
+mod retention;
 mod timers;
 mod trades;
 mod withdrawals;
@@ -158,6 +159,7 @@ pub async fn verify_within(db: &mut PgConnection) -> Result<Verification, sqlx::
     checks.extend(deposits::checks(db).await?);
     checks.extend(facts::checks(db).await?);
     checks.extend(operating::checks(db).await?);
+    checks.extend(retention::checks(db).await?);
     let totals = totals(db).await?;
     Ok(Verification { at: seen.at, schema: seen.version, checks, totals })
 }

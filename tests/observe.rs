@@ -63,7 +63,7 @@ fn lock_of(ann: &Value, ben: &Value) -> Value {
 async fn unreadable_job(db: &Db) -> i64 {
     let job = sqlx::query_scalar!(r#"select nextval('job_id') as "id!""#).fetch_one(&db.owner).await.unwrap();
     db.sql(&format!(
-        "insert into job (id, kind, payload, submitted_by, received_at) values ({job}, 'release', '{{}}', 100, clock());
+        "insert into job (id, kind, payload, submitted_by, received_at) values ({job}, 'release', '{{\"nonsense\":1}}', 100, clock());
         insert into request (submitter, kind, key, payload_hash, job_id)
             values (100, 'release', 'unreadable', sha256(''), {job});
         insert into outbox (job_id, lane, slot, subject, run_at) values ({job}, 'ledger', 0, {job}, clock())"

@@ -21,9 +21,9 @@ use crate::harness::{
 use corruptions::CORRUPTIONS;
 
 /// Rows of every sort, and what they are called in the corruptions.
-struct Scene {
-    db: Db,
-    names: BTreeMap<&'static str, i64>,
+pub(crate) struct Scene {
+    pub(crate) db: Db,
+    pub(crate) names: BTreeMap<&'static str, i64>,
 }
 
 fn paid(id: u64, user: i64, asset: &str, amount: &str, status: PaymentStatus) -> Payment {
@@ -32,7 +32,7 @@ fn paid(id: u64, user: i64, asset: &str, amount: &str, status: PaymentStatus) ->
 
 impl Scene {
     /// Deposits in every state, trades in every state, refusals, a parked job and a queued one.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let db = Db::new().await;
         let mut names = BTreeMap::new();
         let ann = db.ask(register(None)).await;
@@ -209,7 +209,7 @@ impl Scene {
     }
 
     /// What is found after the statements, which are made with every trigger silent and undone.
-    async fn corrupted(&self, statements: &str) -> Verification {
+    pub(crate) async fn corrupted(&self, statements: &str) -> Verification {
         let silently = format!("set local session_replication_role = replica; {}", self.fill_in(statements));
         let mut tx = self.db.owner.begin().await.unwrap();
         let made = raw_sql(AssertSqlSafe(silently.clone())).execute(&mut *tx).await;

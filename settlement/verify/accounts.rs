@@ -122,12 +122,12 @@ async fn people_come_from_registrations(db: &mut PgConnection) -> Result<Check, 
             count(*) over () as "total!"
         from app_user u
         full join (
-            select j.id, j.payload ->> 'referrer_id' as referrer
+            select j.id, j.payload ->> 'referrer_id' as referrer, (j.id >> 24) in (select part from retention) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind = 'user-register'
         ) j on j.id = u.id
-        where u.id is null or j.id is null or u.referrer_id::text is distinct from j.referrer
+        where u.id is null or j.id is null or (not j.dropped and u.referrer_id::text is distinct from j.referrer)
         order by coalesce(u.id, j.id)
         limit 20
         "#

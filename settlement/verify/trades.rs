@@ -33,17 +33,18 @@ async fn trades_come_from_locks(db: &mut PgConnection) -> Result<Check, Error> {
         join asset s on s.id = t.asset
         full join (
             select j.id, j.payload ->> 'seller_id' as seller, j.payload ->> 'buyer_id' as buyer,
-                j.payload ->> 'asset' as asset, j.payload ->> 'amount' as amount, j.payload ->> 'maker' as maker
+                j.payload ->> 'asset' as asset, j.payload ->> 'amount' as amount, j.payload ->> 'maker' as maker,
+                (j.id >> 24) in (select part from retention) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind = 'lock-escrow'
         ) l on l.id = t.id
         where t.id is null or l.id is null or t.hold_id <> t.id
-            or t.seller_id::text is distinct from l.seller or t.buyer_id::text is distinct from l.buyer
-            or s.code is distinct from l.asset or t.maker is distinct from l.maker
-            or t.amount is distinct from
-                case when l.amount ~ '^[0-9]+([.][0-9]+)?$' and length(l.amount) < 80
-                    then l.amount::numeric * 10::numeric ^ s.scale end
+            or (not l.dropped and (t.seller_id::text is distinct from l.seller or t.buyer_id::text is distinct from l.buyer
+                or s.code is distinct from l.asset or t.maker is distinct from l.maker
+                or t.amount is distinct from
+                    case when l.amount ~ '^[0-9]+([.][0-9]+)?$' and length(l.amount) < 80
+                        then l.amount::numeric * 10::numeric ^ s.scale end))
         order by coalesce(t.id, l.id)
         limit 20
         "#
@@ -104,24 +105,38 @@ async fn trades_agree_with_events(db: &mut PgConnection) -> Result<Check, Error>
                 count(*) filter (where j.kind = 'timer-expiry') as expired,
                 array_agg(distinct j.payload ->> 'user_id') filter (where j.payload ->> 'event' in ('mark-paid', 'undo', 'cancel'))
                     as by_buyer,
-                array_agg(distinct j.payload ->> 'user_id') filter (where j.payload ->> 'event' = 'extend') as by_seller
+                array_agg(distinct j.payload ->> 'user_id') filter (where j.payload ->> 'event' = 'extend') as by_seller,
+                count(*) filter (where j.kind = 'trade-event') as events,
+                array_agg(j.received_at) filter (where j.kind = 'trade-event') as events_at,
+                bool_or((j.id >> 24) in (select part from retention)) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind in ('trade-event', 'timer-expiry')
             group by j.payload ->> 'trade_id'
         ) e on e.trade_id = t.id::text
+        -- Where payloads were dropped, how many events there were and when still tells.
         where t.id is null
-            or coalesce(e.by_buyer <> array[t.buyer_id::text], false)
-            or coalesce(e.by_seller <> array[t.seller_id::text], false)
-            or coalesce(e.paid, 0) - coalesce(e.undone, 0) <> (t.paid_at is not null)::integer
-            or t.paid_at <> all (e.paid_at) or t.paid_at > t.pay_by
-            or t.undone_at is distinct from e.undone_at or coalesce(e.undone, 0) > 1
-            or t.extended_at is distinct from e.extended_at or coalesce(e.extended, 0) > 1
-            or t.timer_generation <> 1 + coalesce(e.undone, 0) + coalesce(e.extended, 0)
-            or coalesce(e.cancelled, 0) <> (t.state = 'cancelled')::integer
             or coalesce(e.expired, 0) <> (t.state = 'expired')::integer
             or (t.state in ('awaiting_payment', 'expired') and t.paid_at is not null)
             or (t.state in ('paid', 'released') and t.paid_at is null)
+            or t.paid_at > t.pay_by
+            or case
+                when coalesce(e.dropped, false) then
+                    e.events <> (t.paid_at is not null)::integer + 2 * (t.undone_at is not null)::integer
+                        + (t.extended_at is not null)::integer + (t.state = 'cancelled')::integer
+                    or t.paid_at <> all (e.events_at) or t.undone_at <> all (e.events_at)
+                    or t.extended_at <> all (e.events_at)
+                    or t.timer_generation <> 1 + (t.undone_at is not null)::integer + (t.extended_at is not null)::integer
+                else
+                    coalesce(e.by_buyer <> array[t.buyer_id::text], false)
+                    or coalesce(e.by_seller <> array[t.seller_id::text], false)
+                    or coalesce(e.paid, 0) - coalesce(e.undone, 0) <> (t.paid_at is not null)::integer
+                    or t.paid_at <> all (e.paid_at)
+                    or t.undone_at is distinct from e.undone_at or coalesce(e.undone, 0) > 1
+                    or t.extended_at is distinct from e.extended_at or coalesce(e.extended, 0) > 1
+                    or t.timer_generation <> 1 + coalesce(e.undone, 0) + coalesce(e.extended, 0)
+                    or coalesce(e.cancelled, 0) <> (t.state = 'cancelled')::integer
+            end
         order by t.id, e.trade_id
         limit 20
         "#
@@ -144,7 +159,8 @@ async fn trades_agree_with_closings(db: &mut PgConnection) -> Result<Check, Erro
             join hold h on h.id = t.hold_id
         ) t
         full join (
-            select j.id, j.kind, j.submitted_by, j.payload ->> 'trade_id' as trade_id, j.payload ->> 'user_id' as user_id
+            select j.id, j.kind, j.submitted_by, j.payload ->> 'trade_id' as trade_id, j.payload ->> 'user_id' as user_id,
+                (j.id >> 24) in (select part from retention) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind in ('release', 'refund')
@@ -152,6 +168,8 @@ async fn trades_agree_with_closings(db: &mut PgConnection) -> Result<Check, Erro
         where t.id is null or (c.id is null and t.closed_at is not null)
             or (c.id is not null and (t.closed_at is null or t.closed_by is distinct from c.id
                 or case
+                    when c.dropped then t.state <> all (case when c.kind = 'release' then array['released']
+                        when c.submitted_by = 1 then array['cancelled', 'expired'] else array['refunded'] end)
                     when c.kind = 'release' then t.state <> 'released' or c.user_id is distinct from t.seller_id::text
                     -- A refund that nobody asked for gives back what was cancelled or has expired.
                     when c.user_id is null then t.state not in ('cancelled', 'expired') or c.submitted_by <> 1

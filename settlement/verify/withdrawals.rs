@@ -29,17 +29,18 @@ async fn withdrawals_come_from_requests(db: &mut PgConnection) -> Result<Check, 
         join asset s on s.id = w.asset
         full join (
             select j.id, j.submitted_by, j.payload ->> 'user_id' as user_id, j.payload ->> 'asset' as asset,
-                j.payload ->> 'amount' as amount, j.payload ->> 'address' as address, j.payload ->> 'memo' as memo
+                j.payload ->> 'amount' as amount, j.payload ->> 'address' as address, j.payload ->> 'memo' as memo,
+                (j.id >> 24) in (select part from retention) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             where j.kind = 'withdrawal-request'
         ) r on r.id = w.id
         where w.id is null or r.id is null or w.hold_id <> w.id or w.requested_by <> r.submitted_by
-            or w.user_id::text is distinct from r.user_id or s.code is distinct from r.asset
-            or w.address is distinct from r.address or w.memo is distinct from r.memo
-            or w.amount is distinct from
-                case when r.amount ~ '^[0-9]+([.][0-9]+)?$' and length(r.amount) < 80
-                    then r.amount::numeric * 10::numeric ^ s.scale end
+            or (not r.dropped and (w.user_id::text is distinct from r.user_id or s.code is distinct from r.asset
+                or w.address is distinct from r.address or w.memo is distinct from r.memo
+                or w.amount is distinct from
+                    case when r.amount ~ '^[0-9]+([.][0-9]+)?$' and length(r.amount) < 80
+                        then r.amount::numeric * 10::numeric ^ s.scale end))
         order by coalesce(w.id, r.id)
         limit 20
         "#
@@ -90,20 +91,31 @@ async fn withdrawals_agree_with_decisions(db: &mut PgConnection) -> Result<Check
                 max(j.id) filter (where j.payload ->> 'decision' = 'cancel') as cancel,
                 count(*) filter (where j.payload ->> 'decision' <> 'approve') as ends,
                 bool_and(a.approver = j.submitted_by and encode(a.content_hash, 'hex') = lower(j.payload ->> 'content_hash'))
-                    filter (where j.payload ->> 'decision' = 'approve') as by_who_asked
+                    filter (where j.payload ->> 'decision' = 'approve') as by_who_asked,
+                count(*) as decisions, max(j.id) filter (where a.job_id is null) as other,
+                bool_and(a.approver = j.submitted_by) filter (where a.job_id is not null) as by_approvers,
+                bool_or((j.id >> 24) in (select part from retention)) as dropped
             from job j
             join outcome o on o.job_id = j.id and o.status = 'settled'
             left join approval a on a.job_id = j.id and a.withdrawal_id::text = j.payload ->> 'withdrawal_id'
             where j.kind = 'withdrawal-decision'
             group by j.payload ->> 'withdrawal_id'
         ) d on d.withdrawal_id = w.id::text
-        where w.id is null or coalesce(d.approvals, 0) <> coalesce(d.approved, 0) or not coalesce(d.by_who_asked, true)
-            or (select count(*) from approval a where a.withdrawal_id = w.id) <> coalesce(d.approvals, 0)
-            or coalesce(d.ends, 0) <> (w.closed_at is not null)::integer
-            or case w.state
-                when 'rejected' then h.closed_by is distinct from d.reject
-                when 'cancelled' then h.closed_by is distinct from d.cancel
-                else coalesce(d.ends, 0) <> 0
+        -- Where payloads were dropped, an approval still names its job, and what is none closed the hold.
+        where w.id is null or case
+            when coalesce(d.dropped, false) then
+                d.decisions <> d.approved + (w.closed_at is not null)::integer or not coalesce(d.by_approvers, true)
+                or (select count(*) from approval a where a.withdrawal_id = w.id) <> d.approved
+                or h.closed_by is distinct from d.other
+            else
+                coalesce(d.approvals, 0) <> coalesce(d.approved, 0) or not coalesce(d.by_who_asked, true)
+                or (select count(*) from approval a where a.withdrawal_id = w.id) <> coalesce(d.approvals, 0)
+                or coalesce(d.ends, 0) <> (w.closed_at is not null)::integer
+                or case w.state
+                    when 'rejected' then h.closed_by is distinct from d.reject
+                    when 'cancelled' then h.closed_by is distinct from d.cancel
+                    else coalesce(d.ends, 0) <> 0
+                end
             end
         order by w.id, d.withdrawal_id
         limit 20

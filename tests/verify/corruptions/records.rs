@@ -176,4 +176,25 @@ pub(super) const RECORDS: &[Corruption] = &[
         ",
         &["guards-are-in-place"],
     ),
+    corruption(
+        "payloads are on record as dropped whose jobs are young or have not ended",
+        "
+        insert into retention (part, first_job, last_job, jobs, received_from, received_to, finished_to, months, cutoff,
+                done_by, bytes_before, bytes_after)
+            select 0, min(id), max(id), count(*), now() - interval '9 months', now() - interval '9 months',
+                now() - interval '9 months', 3, now() - interval '8 months', 'nobody', 1, 1
+            from job
+        ",
+        &["dropped-payloads-were-due", "other-payloads-are-there"],
+    ),
+    corruption(
+        "a payload is gone and nobody has dropped it",
+        "update job set payload = jsonb_build_object() where id = {refused_lock}",
+        &["other-payloads-are-there"],
+    ),
+    corruption(
+        "an event is cut down and nobody has dropped it",
+        "update job set payload = jsonb_build_object('trade_id', payload -> 'trade_id') where id = {refused_release}",
+        &["other-payloads-are-there"],
+    ),
 ];
