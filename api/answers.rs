@@ -249,6 +249,17 @@ impl IntoResponses for CallbackRefused {
     }
 }
 
+/// What is answered of something that was refused long ago.
+#[derive(Debug)]
+pub(crate) enum PayloadDropped {}
+
+impl IntoResponses for PayloadDropped {
+    fn responses() -> Answers {
+        let description = "It was refused, and what was asked is dropped because of its age; the job is still there";
+        Answers::from([refusal(410, description, &["payload_dropped"])])
+    }
+}
+
 /// Defines the 404 of an endpoint.
 macro_rules! unknown {
     ($($name:ident: $code:literal, $description:literal;)+) => {

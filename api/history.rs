@@ -40,7 +40,8 @@ struct StepDocument {
     job_id: String,
     #[schema(pattern = "^[a-z][a-z-]*$")]
     kind: String,
-    /// Which event or decision, where the kind has several: `mark-paid`, `approve`, …
+    /// Which event or decision, where the kind has several: `mark-paid`, `approve`, …; null where
+    /// `payload_dropped_at` is there, and then the actor is the principal or Holdfast.
     #[schema(value_type = Option<String>)]
     event: Option<String>,
     actor: Actor,
@@ -55,6 +56,10 @@ struct StepDocument {
     /// Why it was rejected, cancelled or parked.
     #[schema(value_type = Option<CodeText>)]
     reason: Option<String>,
+    /// When the stored payload was dropped because of its age; absent while it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Time)]
+    payload_dropped_at: Option<Time>,
     /// What it did, in this order; nothing unless it settled.
     entries: Vec<EntryDocument>,
 }
@@ -199,6 +204,7 @@ fn document(step: Step, effects: &[Effect], assets: &Assets) -> Result<StepDocum
         finished_at: step.finished_at.map(Time::from),
         state,
         reason: step.reason.or(step.parked_reason),
+        payload_dropped_at: step.payload_dropped_at.map(Time::from),
         entries,
     })
 }

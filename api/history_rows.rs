@@ -21,6 +21,8 @@ pub(crate) struct Step {
     pub(crate) reason: Option<String>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
     pub(crate) parked_reason: Option<String>,
+    /// When what it said beyond that was dropped.
+    pub(crate) payload_dropped_at: Option<DateTime<Utc>>,
 }
 
 /// What a job did to an account; minor units.
@@ -56,7 +58,7 @@ pub(crate) async fn steps(pool: &PgPool, subject: i64, behind: i64, max: i64) ->
         select j.id as "id!", j.kind as "kind!", coalesce(j.payload ->> 'event', j.payload ->> 'decision') as event,
             j.payload ->> 'user_id' as user_id, j.submitted_by as "submitted_by!", p.name as principal, j.caused_by,
             j.received_at as "received_at!", x.status as "status?", x.reason, x.finished_at as "finished_at?",
-            q.reason as "parked_reason?"
+            q.reason as "parked_reason?", (select g.detached_at from retention g where g.part = j.id >> 24) as "payload_dropped_at?"
         from page j
         join principal p on p.id = j.submitted_by
         left join outcome x on x.job_id = j.id

@@ -51,6 +51,11 @@ pub(crate) struct JobDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ParkedDocument)]
     parked: Option<ParkedDocument>,
+    /// When the stored payload was dropped because of its age; absent while it is kept. The job still
+    /// says what came of it, and its key is good for ever. `user_id` may be missing then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Time)]
+    payload_dropped_at: Option<Time>,
     #[serde(flatten)]
     about: About,
     links: Links,
@@ -159,6 +164,7 @@ impl JobDocument {
             run_at: Some(received_at.into()),
             last_error: None,
             parked: None,
+            payload_dropped_at: None,
             about: About::of(id, kind, named_by(job)),
             links: links(id, About::of(id, kind, named_by(job))),
         }
@@ -277,6 +283,7 @@ pub(crate) struct JobRow {
     pub(crate) result: Option<Value>,
     pub(crate) attempts: Option<i32>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) payload_dropped_at: Option<DateTime<Utc>>,
 }
 
 impl From<JobRow> for JobDocument {
@@ -303,6 +310,7 @@ impl From<JobRow> for JobDocument {
             run_at: row.run_at.map(Time::from),
             last_error: row.last_error,
             parked,
+            payload_dropped_at: row.payload_dropped_at.map(Time::from),
             about,
             links: links(id, about),
         }
@@ -323,7 +331,8 @@ pub(crate) async fn find(pool: &PgPool, id: i64) -> Result<Option<JobDocument>, 
             exists (select from parked_decision d where d.job_id = p.job_id and d.parked_at = p.parked_at
                 and d.at > (select clock()) - interval '24 hours') as "waits_for_second!",
             x.status as "status?", x.reason as "reason?", x.result as "result?", x.attempts as "attempts?",
-            x.finished_at as "finished_at?"
+            x.finished_at as "finished_at?",
+            (select g.detached_at from retention g where g.part = j.id >> 24) as "payload_dropped_at?"
         from job j
         left join outbox b on b.job_id = $1
         left join parked p on p.job_id = $1

@@ -159,7 +159,8 @@ async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result
             exists (select from parked_decision d where d.job_id = p.job_id and d.parked_at = p.parked_at
                 and d.at > (select clock()) - interval '24 hours') as "waits_for_second!",
             x.status as "status?", x.reason as "reason?", x.result as "result?", x.attempts as "attempts?",
-            x.finished_at as "finished_at?"
+            x.finished_at as "finished_at?",
+            (select g.detached_at from retention g where g.part = j.id >> 24) as "payload_dropped_at?"
         from job j
         left join outbox b on b.job_id = j.id
         left join parked p on p.job_id = j.id

@@ -49,6 +49,7 @@ mod rate;
 mod recorder;
 mod referrals;
 mod request_id;
+mod retentions;
 mod routes;
 mod serve;
 mod shape;

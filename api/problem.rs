@@ -1,6 +1,7 @@
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use chrono::{DateTime, Utc};
 use jobs::{Invalid, Reason};
 use outbox::Trouble;
 use serde::Serialize;
@@ -79,6 +80,13 @@ impl Problem {
     /// 404.
     pub(crate) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, "Not found", detail)
+    }
+
+    /// 410: it never came to be, and what was asked is dropped.
+    pub(crate) fn payload_dropped(job: i64, at: DateTime<Utc>) -> Self {
+        let at = at.format("%Y-%m-%d");
+        let detail = format!("It was refused, and what was asked was dropped on {at}; what is left is /v1/jobs/{job}");
+        Self::new(StatusCode::GONE, "payload_dropped", "What was asked is dropped", detail)
     }
 
     /// 422: the request can be read, but a rule forbids what it says.

@@ -8,7 +8,7 @@ use crate::app::Api;
 use crate::openapi::preamble;
 use crate::{
     batch, export, fees, health, history, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, person,
-    referrals, trade, trades, transactions, user, webhook, withdrawal_asks, withdrawals,
+    referrals, retentions, trade, trades, transactions, user, webhook, withdrawal_asks, withdrawals,
 };
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
@@ -50,6 +50,7 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(pauses::get_pauses))
         .routes(routes!(integrity::post_integrity))
         .routes(routes!(integrity::get_integrity))
+        .routes(routes!(retentions::get_retentions))
         .routes(routes!(webhook::post_nowpayments))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answers::{QueryRefused, TradeUnknown};
+use crate::answers::{PayloadDropped, QueryRefused, TradeUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::extract::{InPath, InQuery, Thing};
@@ -109,7 +109,7 @@ impl Links {
             "paid_at": null, "closed_at": null, "extended_at": null, "undone_at": null, "ended_at": null,
             "links": { "self": "/v1/trades/4", "lock": "/v1/jobs/4", "history": "/v1/trades/4/history" },
         })),
-        TradeUnknown,
+        TradeUnknown, PayloadDropped,
     ),
 )]
 pub(crate) async fn get_trade(
@@ -308,10 +308,11 @@ impl Row {
 }
 
 /// A trade whose lock was asked for and has not settled.
-async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<TradeDocument>, sqlx::Error> {
+async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<TradeDocument>, Problem> {
     let row = sqlx::query!(
         r#"
-        select j.payload::text as "payload!", x.status as "status?", x.reason as "reason?"
+        select j.payload::text as "payload!", x.status as "status?", x.reason as "reason?",
+            (select g.detached_at from retention g where g.part = j.id >> 24) as "payload_dropped_at?"
         from job j left join outcome x on x.job_id = $1
         where j.id = $1 and j.kind = $2
         "#,
@@ -323,6 +324,9 @@ async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tra
     let Some(row) = row else {
         return Ok(None);
     };
+    if let Some(at) = row.payload_dropped_at {
+        return Err(Problem::payload_dropped(id.0, at));
+    }
     let lock: LockEscrow = serde_json::from_str(&row.payload).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let state = match row.status.as_deref() {
         // Settled between the two looks: the next one finds the trade.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answers::{QueryRefused, WithdrawalUnknown};
+use crate::answers::{PayloadDropped, QueryRefused, WithdrawalUnknown};
 use crate::app::Api;
 use crate::auth::Reader;
 use crate::extract::{InPath, InQuery, Thing};
@@ -148,7 +148,7 @@ impl Links {
                     "user": "/v1/users/1",
                 },
             })),
-        WithdrawalUnknown,
+        WithdrawalUnknown, PayloadDropped,
     ),
 )]
 pub(crate) async fn get_withdrawal(
@@ -357,10 +357,11 @@ impl Row {
 }
 
 /// A withdrawal that was asked for and has not settled, or was refused.
-async fn asked(pool: &PgPool, id: WithdrawalId, assets: &Assets) -> Result<Option<WithdrawalDocument>, sqlx::Error> {
+async fn asked(pool: &PgPool, id: WithdrawalId, assets: &Assets) -> Result<Option<WithdrawalDocument>, Problem> {
     let row = sqlx::query!(
         r#"
-        select j.payload::text as "payload!", j.submitted_by, x.status as "status?", x.reason as "reason?"
+        select j.payload::text as "payload!", j.submitted_by, x.status as "status?", x.reason as "reason?",
+            (select g.detached_at from retention g where g.part = j.id >> 24) as "payload_dropped_at?"
         from job j left join outcome x on x.job_id = $1
         where j.id = $1 and j.kind = $2
         "#,
@@ -372,6 +373,9 @@ async fn asked(pool: &PgPool, id: WithdrawalId, assets: &Assets) -> Result<Optio
     let Some(row) = row else {
         return Ok(None);
     };
+    if let Some(at) = row.payload_dropped_at {
+        return Err(Problem::payload_dropped(id.0, at));
+    }
     let request: WithdrawalRequest =
         serde_json::from_str(&row.payload).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let state = match row.status.as_deref() {
