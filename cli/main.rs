@@ -13,6 +13,7 @@ mod operator;
 mod parked;
 mod pause;
 mod private;
+mod retain;
 mod say;
 mod stop;
 mod telemetry;
@@ -35,6 +36,8 @@ const EXIT_STATUS: &str = "Exit status:
 
 /// What Postgres merely notes, such as a table that exists already, is left out.
 const LOG_DEFAULT: &str = "info,sqlx::postgres::notice=warn";
+/// What reads whole partitions is slow by nature, and not worth a warning.
+const LOG_RETAIN: &str = "info,sqlx::postgres::notice=error,sqlx::query=error";
 /// A demonstration has a screen of its own.
 const LOG_DEMO: &str = "warn,sqlx::postgres::notice=error";
 
@@ -84,6 +87,20 @@ enum Command {
     /// List, show, retry and cancel the jobs that need a person
     #[command(subcommand)]
     Parked(parked::Command),
+    /// Drop what was asked long ago, partition by partition; keys, jobs, outcomes and money stay
+    ///
+    /// A job is asked with a payload: amounts, addresses, words. This drops the payloads of the
+    /// partitions in which every job has ended before the months that are kept. Which job it was,
+    /// of which kind, asked by whom and when, about which trade or withdrawal, and what came of it
+    /// stays, and so does the key with the hash of the request: the same request under it is the
+    /// same job, for ever, and another one is refused.
+    ///
+    /// It says what it will do before it does it, and may run beside web and workers: first it
+    /// copies what is kept, then the copy takes the place of the partition within an instant, then
+    /// the old one is dropped. Interrupted at any moment, it goes on when it is run again. While it
+    /// copies it needs room for the copy.
+    /// For example: holdfast retain --months 12 --dry-run
+    Retain(retain::Arguments),
     /// Show what is queued, parked, paused and working, live; q quits
     ///
     /// Only reads; any login that may read the database will do.
@@ -114,6 +131,7 @@ impl Arguments {
                 | Command::Pause(_)
                 | Command::Resume(_)
                 | Command::Parked(_)
+                | Command::Retain(_)
                 | Command::Top(_)
                 | Command::Demo(_)
                 | Command::Verify(_),
@@ -132,7 +150,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let log_default = if matches!(arguments.command, Some(Command::Demo(_))) { LOG_DEMO } else { LOG_DEFAULT };
+    let log_default = match arguments.command {
+        Some(Command::Demo(_)) => LOG_DEMO,
+        Some(Command::Retain(_)) => LOG_RETAIN,
+        _ => LOG_DEFAULT,
+    };
     logging::start(&config::log()?, log_default)?;
     let traces = if arguments.service().is_some() { config::traces()? } else { None };
     let telemetry = telemetry::start(traces, arguments.service().unwrap_or_default())?;
@@ -152,6 +174,7 @@ async fn obey(arguments: Arguments, traces: bool) -> Result<(), Failure> {
         Some(Command::Pause(arguments)) => pause::run(arguments, true).await,
         Some(Command::Resume(arguments)) => pause::run(arguments, false).await,
         Some(Command::Parked(command)) => parked::run(command).await,
+        Some(Command::Retain(arguments)) => retain::run(arguments).await,
         Some(Command::Top(arguments)) => top::run(arguments).await,
         Some(Command::Verify(arguments)) => verify::run(arguments).await,
     }

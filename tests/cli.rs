@@ -20,9 +20,16 @@ const NOWHERE: &str = "postgres://holdfast_api@127.0.0.1:1/holdfast";
 
 #[tokio::test]
 async fn without_a_database_nothing_starts_that_needs_one() {
-    for command in
-        ["web", "worker", "migrate", "verify", "key list", "key revoke 1", "key create --name a --scope read"]
-    {
+    for command in [
+        "web",
+        "worker",
+        "migrate",
+        "verify",
+        "retain --months 3 --dry-run",
+        "key list",
+        "key revoke 1",
+        "key create --name a --scope read",
+    ] {
         let ran = holdfast(command, &[(SECRET, "secret")]).await;
         ran.refuses_to_start(command, "DATABASE_URL");
         assert!(ran.stderr.contains("holdfast demo"), "{command} does not say how to try it: {}", ran.stderr);

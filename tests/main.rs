@@ -30,6 +30,7 @@ mod queue;
 mod races;
 mod referrals;
 mod replay;
+mod retention;
 mod rights;
 mod schema;
 mod tidy;
