@@ -2,4 +2,4 @@
 -- of numbers in order, which were compressed each time for longer than everything else that the note takes.
 alter table worker_run alter column holding set storage external;
 
-update schema set version = 12, oldest_binary = 9;
+update schema set version = 12;
