@@ -4,6 +4,7 @@ use std::time::Duration;
 use jobs::Lane;
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::stop::Stop;
 use crate::within::within;
@@ -35,11 +36,17 @@ impl Nudges {
         let Some((_, due)) = self.0.iter().find(|(known, _)| *known == lane) else {
             return;
         };
+        let mut last: Option<Instant> = None;
         loop {
             let stopping = tokio::select! {
                 () = due.notified() => false,
                 () = stop.told() => true,
             };
+            // Whoever comes later than that after the last one is not kept waiting.
+            if let Some(rest) = last.and_then(|last| APART.checked_sub(last.elapsed())) {
+                tokio::time::sleep(rest).await;
+            }
+            last = Some(Instant::now());
             // When stopping, one more: what was committed last may not have been told.
             if let Err(error) = within(TOLD_WITHIN, outbox::nudge(&pool, lane.as_str())).await {
                 tracing::debug!(%error, lane = lane.as_str(), "a nudge failed; the workers poll as well");
@@ -47,7 +54,6 @@ impl Nudges {
             if stopping {
                 return;
             }
-            tokio::time::sleep(APART).await;
         }
     }
 }
