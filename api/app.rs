@@ -16,6 +16,7 @@ use crate::config::{Config, Limits};
 use crate::edge::guarded;
 use crate::export::Exports;
 use crate::health::Readiness;
+use crate::line::Line;
 use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
@@ -98,12 +99,11 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     let metrics = Metrics::new()?;
     let nudges = Nudges::new();
     let outcomes = Outcomes::new(limits.waiters_max);
-    let (recorder, writer) =
-        recorder(pool.clone(), nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
+    let (recorder, writer) = recorder(&pool, nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    watchers.spawn(outcomes.clone().watch(pool.clone(), waiting.clone()));
+    watchers.spawn(outcomes.clone().watch(Line::beside(&pool, []), waiting.clone()));
     writers.spawn(writer.write(recording));
     for lane in Lane::ALL {
         tellers.spawn(nudges.clone().send(lane, pool.clone(), nudging.clone()));

@@ -31,6 +31,7 @@ mod integrity;
 mod job;
 mod jobs_list;
 mod key;
+mod line;
 mod metrics;
 mod nudges;
 mod openapi;

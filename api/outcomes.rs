@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::line::Line;
 use crate::stop::Stop;
 use crate::within::within;
 
@@ -70,7 +70,7 @@ impl Outcomes {
     }
 
     /// Looks for the outcomes that are waited for until told to stop.
-    pub(crate) async fn watch(self, pool: PgPool, mut stop: Stop) {
+    pub(crate) async fn watch(self, mut line: Line, mut stop: Stop) {
         loop {
             tokio::select! {
                 () = self.0.came.notified() => {}
@@ -83,7 +83,7 @@ impl Outcomes {
                     break;
                 }
                 let began = Instant::now();
-                let pause = match within(LOOK_WITHIN, look(&pool, &wanted)).await {
+                let pause = match within(LOOK_WITHIN, look(&mut line, &wanted)).await {
                     Ok(outcomes) => {
                         self.tell(outcomes);
                         // Never more than half of the time is spent looking.
@@ -126,9 +126,10 @@ impl Outcomes {
     }
 }
 
-async fn look(pool: &PgPool, ids: &[i64]) -> Result<Vec<Outcome>, sqlx::Error> {
+async fn look(line: &mut Line, ids: &[i64]) -> Result<Vec<Outcome>, sqlx::Error> {
+    let mut db = line.take().await?;
     // The bounds let Postgres leave out partitions that cannot hold any of the ids.
-    sqlx::query_as!(
+    let outcomes = sqlx::query_as!(
         Outcome,
         "
         select job_id, status, reason, result, attempts, finished_at from outcome
@@ -138,6 +139,8 @@ async fn look(pool: &PgPool, ids: &[i64]) -> Result<Vec<Outcome>, sqlx::Error> {
         ids.first().copied().unwrap_or_default(),
         ids.last().copied().unwrap_or_default(),
     )
-    .fetch_all(pool)
-    .await
+    .fetch_all(&mut db)
+    .await?;
+    line.give(db);
+    Ok(outcomes)
 }

@@ -3,11 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use outbox::{Ask, Recorded, Trouble};
 use prometheus::Histogram;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::line::Line;
 use crate::nudges::Nudges;
 use crate::problem::Problem;
 use crate::stop::Stop;
@@ -16,10 +19,20 @@ use crate::within::within;
 /// How many jobs one commit records, give or take the last request's.
 const ROUND_JOBS_MAX: usize = 1_000;
 
-/// How an enqueue transaction begins. Its jobs are dated at its beginning, so it must end long
-/// before a deadline's grace (60 s) is over, or it would date a job before an expiry that has
-/// already been decided; in the database, since a paused process could not keep the time itself.
-const BEGIN: &str = "begin; set local statement_timeout = '5s'; set local idle_in_transaction_session_timeout = '5s'";
+/// How many commits are under way at once.
+const UNDER_WAY_MAX: usize = 2;
+
+/// What a connection is to have that records. A recording is one statement and its own transaction, whose
+/// jobs are dated at its beginning; so it must end long before a deadline's grace (60 s) is over, or it
+/// would date a job before an expiry that has already been decided. In the database, since a paused
+/// process could not keep the time itself; and where the end of what was sent never comes, because this
+/// machine is gone from the network, the server gives up after as many probes.
+const SETTINGS: [(&str, &str); 4] = [
+    ("statement_timeout", "5s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// After this a commit counts as unanswered. The database's own limit comes first, unless it is
 /// the network that is silent.
@@ -28,8 +41,8 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(8);
 /// What became of an ask.
 #[derive(Clone, Debug)]
 pub(crate) enum Written {
-    /// Committed, now or before; the time is that of this commit.
-    Recorded(Recorded, DateTime<Utc>),
+    /// Committed, now or before; and when it was received, if that is now.
+    Recorded(Recorded, Option<DateTime<Utc>>),
     /// It alone cannot be stored: text that jsonb refuses.
     NotStorable,
     /// It alone breaks a constraint, which no request should be able to.
@@ -39,8 +52,7 @@ pub(crate) enum Written {
     Unavailable(String),
 }
 
-/// Commits what concurrent requests ask for together: while one commit is in flight, the next one
-/// collects.
+/// Commits what concurrent requests ask for together: while some are under way, the next one collects.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     queue: mpsc::UnboundedSender<Posted>,
@@ -60,16 +72,23 @@ struct Posted {
 /// The end of the queue that commits.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pool: PgPool,
-    nudges: Nudges,
+    /// Those that are not in use.
+    lines: Vec<Line>,
     queue: mpsc::UnboundedReceiver<Posted>,
+    told: Told,
+}
+
+/// Who is told what a commit recorded.
+#[derive(Debug)]
+struct Told {
+    nudges: Nudges,
     /// How many jobs each round records.
     recorded_jobs: Histogram,
 }
 
 /// A recorder for at most that many waiting jobs, and the writer to run.
 pub(crate) fn recorder(
-    pool: PgPool,
+    pool: &PgPool,
     nudges: Nudges,
     queue_jobs_max: u32,
     recorded_jobs: Histogram,
@@ -77,7 +96,8 @@ pub(crate) fn recorder(
     let (sender, queue) = mpsc::unbounded_channel();
     let jobs_max = usize::try_from(queue_jobs_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
     let recorder = Recorder { queue: sender, room: Arc::new(Semaphore::new(jobs_max)), jobs_max };
-    (recorder, Writer { pool, nudges, queue, recorded_jobs })
+    let lines = (0..UNDER_WAY_MAX).map(|_| Line::beside(pool, SETTINGS)).collect();
+    (recorder, Writer { lines, queue, told: Told { nudges, recorded_jobs } })
 }
 
 impl Recorder {
@@ -107,33 +127,45 @@ fn stopping() -> Problem {
 
 impl Writer {
     /// Commits what comes until told to stop, and then what has come.
-    pub(crate) async fn write(mut self, mut stop: Stop) {
+    pub(crate) async fn write(self, mut stop: Stop) {
+        let Self { mut lines, mut queue, told } = self;
         let mut waiting = VecDeque::new();
-        loop {
-            if waiting.is_empty() {
-                let posted = tokio::select! {
-                    // First, so that a closed queue is emptied and then ends the task.
-                    biased;
-                    posted = self.queue.recv() => posted,
-                    () = stop.told() => {
-                        self.queue.close();
-                        continue;
-                    }
-                };
-                match posted {
-                    Some(posted) => waiting.push_back(posted),
-                    None => return,
-                }
-            }
-            while let Ok(posted) = self.queue.try_recv() {
+        let mut under_way = FuturesUnordered::new();
+        let (mut open, mut stopping) = (true, false);
+        while open || !waiting.is_empty() || !under_way.is_empty() {
+            while let Ok(posted) = queue.try_recv() {
                 waiting.push_back(posted);
             }
-            let round = next_round(&mut waiting);
-            self.answer(round).await;
+            if !waiting.is_empty()
+                && let Some(line) = lines.pop()
+            {
+                under_way.push(told.record(line, next_round(&mut waiting)));
+                continue;
+            }
+            tokio::select! {
+                // A closed queue is emptied and then ends.
+                biased;
+                Some(line) = under_way.next() => lines.push(line),
+                posted = queue.recv(), if open => match posted {
+                    Some(posted) => waiting.push_back(posted),
+                    None => open = false,
+                },
+                () = stop.told(), if !stopping => {
+                    queue.close();
+                    stopping = true;
+                }
+            }
+        }
+        drop(under_way);
+        for line in lines {
+            line.close().await;
         }
     }
+}
 
-    async fn answer(&self, round: Vec<Posted>) {
+impl Told {
+    /// Records a round and answers it; gives the line back.
+    async fn record(&self, mut line: Line, round: Vec<Posted>) -> Line {
         let mut asks = Vec::new();
         let mut replies = Vec::with_capacity(round.len());
         for posted in round {
@@ -141,7 +173,7 @@ impl Writer {
             asks.extend(posted.asks);
         }
         self.recorded_jobs.observe(u32::try_from(asks.len()).unwrap_or(u32::MAX).into());
-        let written = record(&self.pool, &asks).await;
+        let written = record(&mut line, &asks).await;
         for (ask, written) in asks.iter().zip(&written) {
             if matches!(written, Written::Recorded(Recorded::New(_), _)) {
                 self.nudges.after_commit(ask.lane);
@@ -154,6 +186,7 @@ impl Writer {
             }
             drop(room);
         }
+        line
     }
 }
 
@@ -173,12 +206,12 @@ fn next_round(waiting: &mut VecDeque<Posted>) -> Vec<Posted> {
 
 /// Records asks in one commit. If the data of some cannot be stored, in as many as it takes to
 /// find those: one client's text must not fail another's job.
-async fn record(pool: &PgPool, asks: &[Ask]) -> Vec<Written> {
+async fn record(line: &mut Line, asks: &[Ask]) -> Vec<Written> {
     let mut written = Vec::with_capacity(asks.len());
     // The parts still to be recorded, the first one on top.
     let mut parts = vec![asks];
     while let Some(part) = parts.pop() {
-        match within(COMMIT_WITHIN, commit(pool, part)).await {
+        match within(COMMIT_WITHIN, commit(line, part)).await {
             Ok((recorded, at)) => written.extend(recorded.into_iter().map(|each| Written::Recorded(each, at))),
             Err(error) if outbox::trouble(&error) == Trouble::Data && part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);
@@ -194,12 +227,13 @@ async fn record(pool: &PgPool, asks: &[Ask]) -> Vec<Written> {
     written
 }
 
-async fn commit(pool: &PgPool, asks: &[Ask]) -> Result<(Vec<Recorded>, DateTime<Utc>), sqlx::Error> {
-    let mut tx = pool.begin_with(BEGIN).await?;
-    let recorded = outbox::enqueue(&mut tx, asks).await?;
-    let at = outbox::clock(&mut tx).await?;
-    tx.commit().await?;
-    Ok((recorded, at))
+async fn commit(line: &mut Line, asks: &[Ask]) -> Result<(Vec<Recorded>, Option<DateTime<Utc>>), sqlx::Error> {
+    let mut db = line.take().await?;
+    let recorded = outbox::record(&mut db, asks).await;
+    if recorded.as_ref().err().is_none_or(|error| outbox::trouble(error) == Trouble::Data) {
+        line.give(db);
+    }
+    recorded
 }
 
 /// Class 22 is text or a number that cannot be stored; the constraints of class 23 are checked

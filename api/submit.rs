@@ -103,7 +103,10 @@ pub(crate) async fn submit(
     };
     let (document, replayed) = match recorded {
         Recorded::Conflict(_) => return Err(Problem::conflict()),
-        Recorded::New(id) => (JobDocument::queued(id, &job, at), false),
+        Recorded::New(id) => {
+            let at = at.ok_or_else(|| Problem::internal("a new job was received at no time"))?;
+            (JobDocument::queued(id, &job, at), false)
+        }
         Recorded::Replay(id) => {
             let found = find(&api.pool, id).await?;
             (found.ok_or_else(|| Problem::internal(&format!("job {id} has a request and no row")))?, true)

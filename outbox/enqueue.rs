@@ -35,8 +35,21 @@ impl Recorded {
 /// # Errors
 /// Any error of the database. Nothing is recorded then.
 pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded>, sqlx::Error> {
+    Ok(record(db, asks).await?.0)
+}
+
+/// As [`enqueue`], and says when the new ones were received, if there are any. Where no transaction is
+/// open on the connection, the statement is one, and is committed when this returns: one round trip.
+///
+/// # Errors
+/// Any error of the database. Within a transaction nothing is recorded then; without one the answer
+/// may be what is missing, and the keys tell when they are asked for again.
+pub async fn record(
+    db: &mut PgConnection,
+    asks: &[Ask],
+) -> Result<(Vec<Recorded>, Option<DateTime<Utc>>), sqlx::Error> {
     if asks.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let submitters: Vec<i64> = asks.iter().map(|ask| ask.submitter).collect();
     let kinds: Vec<&str> = asks.iter().map(|ask| ask.kind).collect();
@@ -50,7 +63,9 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
     let times: Vec<Option<DateTime<Utc>>> = asks.iter().map(|ask| ask.run_at).collect();
     let fresh = sqlx::query!(
         r#"
-        with asked as materialized (
+        with moment as materialized (
+            select clock() as now
+        ), asked as materialized (
             select nextval('job_id') as job_id, a.*
             from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[],
                 $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[])
@@ -62,15 +77,16 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
             returning job_id
         ), recorded as (
             insert into job (id, kind, payload, submitted_by, caused_by, trace_parent, received_at)
-            select job_id, kind, payload::jsonb, submitter, caused_by, trace, (select clock())
+            select job_id, kind, payload::jsonb, submitter, caused_by, trace, (select now from moment)
             from asked join fresh using (job_id) order by job_id
         ), queued as (
             insert into outbox (job_id, lane, slot, subject, run_at)
             select job_id, lane, coalesce(subject, job_id) & 63, coalesce(subject, job_id),
-                coalesce(run_at, (select clock()))
+                coalesce(run_at, (select now from moment))
             from asked join fresh using (job_id) order by job_id
         )
-        select place as "place!", job_id as "job_id!" from asked join fresh using (job_id)
+        select place as "place!", job_id as "job_id!", (select now from moment) as "received_at!"
+        from asked join fresh using (job_id)
         "#,
         &submitters,
         &kinds as _,
@@ -83,13 +99,15 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
         &traces as _,
         &times as _,
     )
+    // To the end of the answer, which a commit comes before: rows alone promise nothing.
     .fetch_all(&mut *db)
     .await?;
 
+    let received_at = fresh.first().map(|row| row.received_at);
     let new: HashMap<i64, i64> = fresh.into_iter().map(|row| (row.place, row.job_id)).collect();
     let known = if new.len() == asks.len() { Vec::new() } else { look_up(db, &submitters, &kinds, &keys).await? };
     let known: HashMap<i64, (i64, Vec<u8>)> = known.into_iter().collect();
-    (1_i64..)
+    let recorded: Result<Vec<Recorded>, sqlx::Error> = (1_i64..)
         .zip(asks)
         .map(|(place, ask)| match (new.get(&place), known.get(&place)) {
             (Some(&job), _) => Ok(Recorded::New(job)),
@@ -98,7 +116,8 @@ pub async fn enqueue(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Recorded
             // The rival that made us step back is committed, so its row is there.
             (None, None) => Err(sqlx::Error::RowNotFound),
         })
-        .collect()
+        .collect();
+    Ok((recorded?, received_at))
 }
 
 /// The jobs that the keys name, with their hashes, by place.

@@ -26,7 +26,7 @@ pub use ask::{Ask, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease};
 pub use complete::{Ended, complete};
 pub use connect::{Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server};
-pub use enqueue::{Recorded, enqueue};
+pub use enqueue::{Recorded, enqueue, record};
 pub use nudge::{Ears, nudge};
 pub use overtaken::{overtaken, received_by};
 pub use park::{Parked, park};

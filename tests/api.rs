@@ -18,6 +18,7 @@ mod money;
 mod pages;
 mod people;
 mod rates;
+mod recordings;
 mod waiting;
 mod withdrawals;
 

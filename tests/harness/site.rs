@@ -359,6 +359,19 @@ impl Db {
         secret
     }
 
+    /// How many connections of the API wait for a lock.
+    pub(crate) async fn recorders_waiting(&self) -> i64 {
+        sqlx::query_scalar!(
+            r#"
+            select count(*) as "n!" from pg_stat_activity
+            where datname = current_database() and usename = 'holdfast_api' and wait_event_type = 'Lock'
+            "#
+        )
+        .fetch_one(&self.owner)
+        .await
+        .unwrap()
+    }
+
     /// What the API has written so far.
     pub(crate) async fn traces(&self) -> Traces {
         sqlx::query_as!(
