@@ -1,8 +1,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::append;
-use crate::append::JsonText;
+use crate::append::{COPY_MIN, Column, JsonText, copy_in};
 
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,24 +33,40 @@ pub async fn complete(db: &mut PgConnection, ended: &[Ended], now: DateTime<Utc>
     let reasons: Vec<Option<&str>> = ended.iter().map(|end| end.reason).collect();
     let results: Vec<Option<JsonText<'_>>> = ended.iter().map(|end| end.result.as_deref().map(JsonText)).collect();
     let attempts: Vec<i32> = ended.iter().map(|end| end.attempts).collect();
-    let finished: Vec<DateTime<Utc>> = vec![now; ended.len()];
-    let inserted = append!(
-        &mut *db,
-        ids.len(),
-        "outcome" ("job_id, status, reason, result, attempts, finished_at")
-            from ("$1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::integer[], $6::timestamptz[]"):
-        &ids,
-        &statuses,
-        &reasons,
-        &results,
-        &attempts,
-        &finished,
-    )
-    .await?;
-    let deleted = sqlx::query!("delete from outbox where job_id = any ($1)", &ids).execute(db).await?;
-    // The rows are locked by us; anything else means that the claim did not hold.
-    if usize::try_from(inserted) != Ok(ended.len()) || usize::try_from(deleted.rows_affected()) != Ok(ended.len()) {
-        return Err(sqlx::Error::RowNotFound);
+    if ended.len() >= COPY_MIN {
+        let finished: Vec<DateTime<Utc>> = vec![now; ended.len()];
+        let statement =
+            "copy outcome (job_id, status, reason, result, attempts, finished_at) from stdin (format binary)";
+        let columns: [&(dyn Column + Sync); 6] = [&ids, &statuses, &reasons, &results, &attempts, &finished];
+        let recorded = copy_in(&mut *db, statement, ended.len(), &columns).await?;
+        let taken = sqlx::query!("delete from outbox where job_id = any ($1)", &ids).execute(db).await?;
+        return all(ended.len(), recorded.into(), taken.rows_affected().into());
     }
-    Ok(())
+    let done = sqlx::query!(
+        r#"
+        with recorded as (
+            insert into outcome (job_id, status, reason, result, attempts, finished_at)
+            select e.*, $6 from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::integer[]) as e
+            returning 1
+        ), taken as (
+            delete from outbox where job_id = any ($1) returning 1
+        )
+        select (select count(*) from recorded) as "recorded!", (select count(*) from taken) as "taken!"
+        "#,
+        &ids,
+        &statuses as _,
+        &reasons as _,
+        &results as _,
+        &attempts,
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    all(ended.len(), done.recorded.into(), done.taken.into())
+}
+
+/// The rows are locked by us; anything else than all of them means that the claim did not hold.
+fn all(ended: usize, recorded: i128, taken: i128) -> Result<(), sqlx::Error> {
+    let ended = i128::try_from(ended).unwrap_or(i128::MAX);
+    if (recorded, taken) == (ended, ended) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }

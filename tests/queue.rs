@@ -249,7 +249,7 @@ async fn a_batch_of_every_kind_takes_the_same_statements_at_any_size() {
         (
             2,
             2,
-            21,
+            20,
         )
     "#]]
     .assert_debug_eq(&counts[0]);
