@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 
@@ -42,7 +42,27 @@ pub struct Cursor {
 impl Cursor {
     /// Before every row.
     pub const START: Self = Self { run_at: DateTime::UNIX_EPOCH, job_id: 0 };
+
+    /// A second before a row: what was recorded at the same time may be committed later, and is seen from
+    /// here.
+    #[must_use]
+    pub fn late(run_at: DateTime<Utc>) -> Self {
+        Self { run_at: run_at.checked_sub_signed(LATE).unwrap_or(DateTime::UNIX_EPOCH), job_id: 0 }
+    }
+
+    /// Whether it lies before every row.
+    pub fn is_start(self) -> bool {
+        self.run_at == Self::START.run_at
+    }
+
+    /// Whether it lies before what is committed late, rather than right behind a row.
+    pub const fn sees_late(self) -> bool {
+        self.job_id == Self::START.job_id
+    }
 }
+
+/// How late a commit may be to be seen by the next claim; one that is later is seen within a second.
+const LATE: TimeDelta = TimeDelta::seconds(1);
 
 /// A job that was leased: until the lease ends nobody else claims it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

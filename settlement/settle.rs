@@ -22,6 +22,8 @@ pub struct Batch {
     /// When its transaction began.
     since: Instant,
     turn: Turn,
+    /// Whether it has everything that was due.
+    has_all: bool,
 }
 
 impl Batch {
@@ -33,6 +35,12 @@ impl Batch {
     /// Whether it has none; a claim never gives such a batch.
     pub fn is_empty(&self) -> bool {
         self.claimed.is_empty()
+    }
+
+    /// Whether it has all that was due when it was claimed: whoever claims again at once finds nothing but
+    /// what is told of.
+    pub const fn has_all(&self) -> bool {
+        self.has_all
     }
 
     /// The jobs, in the order of their ids.
@@ -99,7 +107,7 @@ impl Settler {
         let since = Instant::now();
         let limit = i64::from(self.settings.batch_max);
         let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &except).await?;
-        if claimed.is_empty() && from.job_id != Cursor::START.job_id {
+        if claimed.is_empty() && !from.is_start() {
             // What was recorded earlier and committed later lies before the cursor.
             claimed = outbox::claim(&mut tx, self.lane, limit, Cursor::START, &except).await?;
         }
@@ -109,8 +117,10 @@ impl Settler {
             tx.rollback().await?;
             return Ok(None);
         };
-        self.move_cursor(Cursor { run_at, job_id });
-        Ok(Some(Batch { tx, claimed, since, turn: self.turn() }))
+        let is_full = claimed.len() >= usize::from(self.settings.batch_max);
+        self.move_cursor(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
+        let has_all = !is_full && from.sees_late();
+        Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all }))
     }
 
     /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
@@ -176,7 +186,7 @@ impl Settler {
                 let mut tx = self.pool.begin().await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone() }).await {
+                match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false }).await {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -219,7 +229,7 @@ impl Settler {
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone() }).await {
+        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false }).await {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
@@ -230,7 +240,7 @@ impl Settler {
     /// since it may have been the reason.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
         let ids = batch.ids();
-        let Batch { mut tx, claimed, since, mut turn } = batch;
+        let Batch { mut tx, claimed, since, mut turn, has_all: _ } = batch;
         let settled = AssertUnwindSafe(Box::pin(self.settle_within(&mut tx, claimed, &mut turn))).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));

@@ -177,7 +177,7 @@ impl Settler {
     pub(crate) fn move_cursor(&self, to: Cursor) {
         let mut memory = self.remember();
         memory.cursor = to;
-        if to.job_id == Cursor::START.job_id {
+        if to.is_start() {
             memory.cursor_since = Instant::now();
         }
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta};
 use expect_test::expect;
-use outbox::{Trouble, trouble};
+use outbox::{Ask, Trouble, trouble};
 use settlement::Report;
 
 use crate::harness::{Db, Statements, ask_of, lock, mark_paid, payment, refund, register, release, run, until};
@@ -253,6 +254,46 @@ async fn a_batch_of_every_kind_takes_the_same_statements_at_any_size() {
         )
     "#]]
     .assert_debug_eq(&counts[0]);
+}
+
+/// Two recordings may be under way at once: what was recorded first and committed last is due before
+/// what was claimed meanwhile, and the next claim has it.
+#[tokio::test]
+async fn what_is_committed_late_is_claimed_next() {
+    let db = Db::new().await;
+    let settler = db.settler().await;
+    let due = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+    let ask = |key, ms| [Ask { run_at: Some(due + TimeDelta::milliseconds(ms)), ..ask_of(key, &register(None)) }];
+    let mut late = db.owner.begin().await.unwrap();
+    let mut soon = db.owner.acquire().await.unwrap();
+    let first = outbox::enqueue(&mut late, &ask("first", 0)).await.unwrap()[0].job_id();
+    let second = outbox::enqueue(&mut soon, &ask("second", 900)).await.unwrap()[0].job_id();
+    let batch = settler.claim().await.unwrap().unwrap();
+    assert_eq!((batch.ids(), batch.has_all()), (vec![second], true));
+    late.commit().await.unwrap();
+    let third = outbox::enqueue(&mut soon, &ask("third", 950)).await.unwrap()[0].job_id();
+    let behind = settler.claim().await.unwrap().unwrap();
+    assert_eq!((behind.ids(), behind.has_all()), (vec![first, third], true));
+    let (one, other) = tokio::join!(settler.settle(batch), settler.settle(behind));
+    assert_eq!((one.unwrap().settled, other.unwrap().settled), (1, 2));
+    db.verified().await;
+}
+
+/// Whoever has a full batch is told that there may be more; whoever follows it up looks from where it
+/// ended, and cannot know of what is late.
+#[tokio::test]
+async fn a_full_batch_is_followed_by_another_look() {
+    let db = Db::new().await;
+    db.ask_all(&vec![register(None); 5]).await;
+    let settler = db.settler_on(db.worker.clone(), 4).await;
+    let full = settler.claim().await.unwrap().unwrap();
+    assert_eq!((full.len(), full.has_all()), (4, false));
+    let rest = settler.claim().await.unwrap().unwrap();
+    assert_eq!((rest.len(), rest.has_all()), (1, false));
+    let (one, other) = tokio::join!(settler.settle(full), settler.settle(rest));
+    assert_eq!((one.unwrap().settled, other.unwrap().settled), (4, 1));
+    assert!(settler.claim().await.unwrap().is_none());
+    db.verified().await;
 }
 
 /// A job is never at an earlier attempt than it was, wherever it goes.

@@ -36,6 +36,8 @@ pub(crate) struct Feed {
     storms: AtomicU32,
     /// Whether the last piece of work was a suspect.
     was_suspect: AtomicBool,
+    /// Whether the last claim took everything that was due: then the next one waits to be told.
+    had_all: AtomicBool,
 }
 
 impl Feed {
@@ -50,6 +52,7 @@ impl Feed {
             ended: watch::Sender::new(false),
             storms: AtomicU32::new(0),
             was_suspect: AtomicBool::new(false),
+            had_all: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +112,9 @@ impl Feed {
     /// The next piece of work, or `None` once the worker is to stop.
     pub(crate) async fn next(self: Arc<Self>) -> Option<Work> {
         self.ears.lock().await.listen().await;
+        if self.had_all.swap(false, Ordering::Relaxed) && !self.settler.has_suspects() {
+            self.wait().await;
+        }
         while !self.is_stopping() {
             // Suspects and batches take turns, so that neither starves the other.
             let suspect = self.settler.has_suspects() && !self.was_suspect.load(Ordering::Relaxed);
@@ -123,7 +129,10 @@ impl Feed {
             }
             match self.settler.claim().await {
                 Ok(Some(batch)) => match self.run.note_holding(&held.take(batch.ids())).await {
-                    Ok(()) => return Some(Work::Batch(batch, held)),
+                    Ok(()) => {
+                        self.had_all.store(batch.has_all(), Ordering::Relaxed);
+                        return Some(Work::Batch(batch, held));
+                    }
                     Err(error) => {
                         drop(batch);
                         self.storm(&error, "noting what is held").await;
