@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
-use outbox::{Leftover, PayloadFate, PayloadPartition, RETENTION_MONTHS_MIN, RetentionPlan, SCHEMA_VERSION};
+use outbox::{Leftover, PayloadFate, PayloadPartition, RETENTION_MONTHS_MIN, RETENTION_SCHEMA, RetentionPlan};
 use sqlx::PgPool;
 
 use crate::config;
@@ -156,11 +156,11 @@ impl std::fmt::Display for Table<'_> {
         )?;
         writeln!(f, "dropped are payloads only; keys, jobs, outcomes and the ledger stay for ever")?;
         let due = self.plan.partitions.iter().any(|part| part.fate == PayloadFate::Due);
-        if due && self.plan.oldest_binary < SCHEMA_VERSION {
+        if due && self.plan.oldest_binary < RETENTION_SCHEMA {
             writeln!(
                 f,
                 "once payloads are gone, binaries for schema {} and older run here no more",
-                SCHEMA_VERSION - 1
+                RETENTION_SCHEMA - 1
             )?;
         }
         write!(f, "{:<14} {:<20} {:>12} {:>10}  payloads", "partition", "received", "jobs", "size")?;

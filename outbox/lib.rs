@@ -34,8 +34,8 @@ pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};
 pub use record_settled::{Settled, job_ids, record_settled};
 pub use retention::{
-    Leftover, PayloadFate, PayloadPartition, RETENTION_MONTHS_MIN, RetentionPlan, copy_kept, drop_spent,
-    retention_plan, swap_in,
+    Leftover, PayloadFate, PayloadPartition, RETENTION_MONTHS_MIN, RETENTION_SCHEMA, RetentionPlan, copy_kept,
+    drop_spent, retention_plan, swap_in,
 };
 pub use retry::{Postponed, backoff, postpone};
 pub use run::{Run, Suspects};

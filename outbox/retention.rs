@@ -1,6 +1,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+/// The oldest schema whose binaries know that payloads may be gone.
+pub const RETENTION_SCHEMA: i32 = 11;
+
 /// The fewest months that anybody may keep; the database has the same figure.
 pub const RETENTION_MONTHS_MIN: i32 = 3;
 

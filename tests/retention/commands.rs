@@ -50,7 +50,7 @@ async fn it_says_what_it_does_and_does_it_once() {
     assert_eq!(looked.code, 0, "{looked:?}");
     let lines: Vec<&str> = looked.stdout.lines().collect();
     assert!(lines[0].starts_with("keeping 3 months and the current one"), "{looked:?}");
-    assert_eq!(lines[2], "once payloads are gone, binaries for schema 11 and older run here no more");
+    assert_eq!(lines[2], "once payloads are gone, binaries for schema 10 and older run here no more");
     assert!(lines[4].starts_with("job_p000000 ") && lines[4].ends_with("  go"), "{looked:?}");
     assert!(lines[5].ends_with("stay: jobs are recorded there now"), "{looked:?}");
     assert!(lines[6].ends_with("stay: for jobs to come"), "{looked:?}");
