@@ -99,7 +99,7 @@ async fn carry_out(pool: &PgPool, plan: &RetentionPlan, months: i32, by: &str) -
 async fn one(pool: &PgPool, due: &PayloadPartition, months: i32, by: &str) -> Result<(), Failure> {
     let name = &due.name;
     match due.leftover {
-        Some(Leftover::Copied) => say(format_args!("{name}: going on with the copy that an earlier run has made")),
+        Some(Leftover::Copied) => say(format_args!("{name}: copying anew what an interrupted run has copied")),
         Some(Leftover::Spent) | None => say(format_args!("{name}: copying what is kept of {} jobs", due.jobs)),
     }
     let jobs = outbox::copy_kept(pool, due.number, months).await.map_err(|error| told(error, due))?;
@@ -159,7 +159,7 @@ impl std::fmt::Display for Table<'_> {
         if due && self.plan.oldest_binary < RETENTION_SCHEMA {
             writeln!(
                 f,
-                "once payloads are gone, binaries for schema {} and older run here no more",
+                "once payloads are gone, binaries for schema {} and older run here no more: replace `holdfast web` of those first",
                 RETENTION_SCHEMA - 1
             )?;
         }

@@ -120,23 +120,25 @@ begin
     -- Nobody else does the same, and nobody records a job there until this has ended.
     execute format('lock table %I in share row exclusive mode', source);
     perform retention_check(part, months);
-    if to_regclass(target) is null then
+    -- What an earlier run has copied may be of another time, before a column was added.
+    execute format('drop table if exists %I', target);
+    if not exists (select from pg_trigger where tgrelid = source::regclass and tgname = source || '_closed') then
         execute format('create trigger %I before insert on %I for each row execute function refuse_change(%L)',
             source || '_closed', source, 'this range of jobs is closed');
-        execute format('create table %I (like job including all)', target);
-        -- With this, attaching reads nothing.
-        execute format('alter table %I add constraint %I check (id >= %s and id < %s)',
-            target, source || '_range', part << 24, part + 1 << 24);
-        execute format('insert into %I (id, kind, payload, submitted_by, caused_by, received_at)
-            select id, kind, retention_keeps(payload), submitted_by, caused_by, received_at from %I order by id',
-            target, source);
-        execute format('create trigger %I before insert on %I for each row execute function refuse_change(%L)',
-            source || '_closed', target, 'this range of jobs is closed');
-        execute format('create trigger %I before update or delete or truncate on %I for each statement '
-            'execute function refuse_change(%L)', source || '_append_only', target, 'job is append-only');
-        execute format('alter table %I enable row level security', target);
-        execute format('analyze %I', target);
     end if;
+    execute format('create table %I (like job including all)', target);
+    -- With this, attaching reads nothing.
+    execute format('alter table %I add constraint %I check (id >= %s and id < %s)',
+        target, source || '_range', part << 24, part + 1 << 24);
+    execute format('insert into %I (id, kind, payload, submitted_by, caused_by, received_at)
+        select id, kind, retention_keeps(payload), submitted_by, caused_by, received_at from %I order by id',
+        target, source);
+    execute format('create trigger %I before insert on %I for each row execute function refuse_change(%L)',
+        source || '_closed', target, 'this range of jobs is closed');
+    execute format('create trigger %I before update or delete or truncate on %I for each statement '
+        'execute function refuse_change(%L)', source || '_append_only', target, 'job is append-only');
+    execute format('alter table %I enable row level security', target);
+    execute format('analyze %I', target);
     execute format('select count(*) from %I', target) into copied;
     return copied;
 end
@@ -167,7 +169,9 @@ begin
     if other is not null then
         raise exception '% is no copy of %: job % differs', target, source, other using errcode = 'check_violation';
     end if;
-    lock table job in access exclusive mode;
+    -- Only these two: work in other partitions is not waited for.
+    lock table only job in access exclusive mode;
+    execute format('lock table %I in access exclusive mode', source);
     if exists (select from outbox where job_id between part << 24 and (part + 1 << 24) - 1)
         or exists (select from parked where job_id between part << 24 and (part + 1 << 24) - 1) then
         raise exception 'the payloads of partition % of job stay: a job in it is queued or parked', part

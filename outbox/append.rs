@@ -56,7 +56,8 @@ impl<'q, T: Encode<'q, Postgres>> Column for Vec<T> {
     }
 }
 
-/// Appends rows by a binary `copy … from stdin`; [`append!`] says when.
+/// Appends rows by a binary `copy … from stdin`; [`append!`] says when. Whoever drops this before it is ready must
+/// close the connection: it does not know then how many answers are still to come.
 ///
 /// # Errors
 /// Any error of the database, and [`sqlx::Error::Encode`].

@@ -75,13 +75,18 @@ pub enum StartError {
 
 /// How every process connects: index plans whatever the tables' size was when a plan was cached,
 /// and no statement or transaction that waits for ever.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("statement_timeout", "30s"),
     ("lock_timeout", "15s"),
     // A worker that is stopped in the middle of a batch lets go of its rows after this.
     ("idle_in_transaction_session_timeout", "30s"),
+    // A machine that is gone lets go of them as well: no other limit holds while the server waits for rows
+    // to copy. A worker that is only stopped is ended by the others (see `Run::beat`).
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
     ("timezone", "UTC"),
 ];
 

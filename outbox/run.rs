@@ -43,8 +43,8 @@ impl Run {
         Ok(())
     }
 
-    /// Beats, declares those dead whose heart has stopped for five seconds, and returns the jobs
-    /// to be careful with. A worker that was itself declared dead, because it was paused, begins
+    /// Beats, declares those dead whose heart has stopped for five seconds, ends the transactions that they have
+    /// left open, and returns the jobs to be careful with. A worker that was itself declared dead, because it was paused, begins
     /// a new run.
     ///
     /// # Errors
@@ -57,15 +57,17 @@ impl Run {
         if alive.rows_affected() == 0 {
             self.id.store(insert(&self.pool, self.lane, &self.name).await?, Ordering::Relaxed);
         }
-        sqlx::query!(
+        let dead = sqlx::query_scalar!(
             "
             update worker_run set ended_at = clock(), end_kind = 'unclean'
             where lane = $1 and end_kind is null and beat_at < clock() - interval '5 seconds'
+            returning name
             ",
             self.lane,
         )
-        .execute(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
+        self.end_sessions(&dead).await?;
         sqlx::query!(
             "
             update worker_run set end_kind = 'passed'
@@ -87,6 +89,31 @@ impl Run {
         )
         .fetch_all(&self.pool)
         .await
+    }
+
+    /// Ends what the dead have left open. The server does not by itself where it waits for rows to copy: a
+    /// process that is stopped in the middle of that would keep its locks until it goes on.
+    async fn end_sessions(&self, dead: &[String]) -> Result<(), sqlx::Error> {
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let ended = sqlx::query_scalar!(
+            r#"
+            select count(*) filter (where pg_terminate_backend(pid)) as "ended!"
+            from pg_stat_activity
+            where usename = session_user and pid <> pg_backend_pid() and xact_start < now() - interval '5 seconds'
+                and application_name in (
+                    select left(name || suffix, 63) from unnest($1::text[]) as d (name)
+                    cross join unnest(array['', ' operating']) as suffix)
+            "#,
+            dead,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if ended > 0 {
+            tracing::warn!(ended, ?dead, "ended the transactions of workers whose hearts have stopped");
+        }
+        Ok(())
     }
 
     /// How often a worker died while it held nothing but this job.

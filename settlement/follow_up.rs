@@ -48,7 +48,9 @@ pub(crate) fn decide_caused(desk: &mut Desk, ids: &[i64], pauses: &Pauses, decis
         };
         let mark = desk.mark();
         let verdict = match pauses.on(&job, &cause.kind, desk) {
-            None => catch_unwind(AssertUnwindSafe(|| cause.kind.decide(desk, &job))).ok(),
+            None => catch_unwind(AssertUnwindSafe(|| cause.kind.decide(desk, &job)))
+                .inspect_err(|_| tracing::warn!(key = cause.key, "deciding what a job causes panicked; it is queued"))
+                .ok(),
             Some(_) => None,
         };
         if let Some(Verdict::Settled(settlement)) = verdict {

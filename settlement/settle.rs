@@ -70,7 +70,7 @@ impl Report {
         self.parked = self.parked.saturating_add(other.parked);
     }
 
-    /// How many jobs left the outbox.
+    /// How many jobs ended: those that left the outbox, and those that were settled by the batch that caused them.
     pub const fn ended(&self) -> u64 {
         self.settled.saturating_add(self.rejected).saturating_add(self.parked)
     }

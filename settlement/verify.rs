@@ -123,6 +123,9 @@ pub(crate) const ASSETS_BALANCE: &str = "posted-sums-to-zero";
 /// Any error of the database: nothing is known then, which is not the same as clean.
 pub async fn verify(pool: &PgPool) -> Result<Verification, sqlx::Error> {
     let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
+    // Before anything takes the snapshot: a partition of job that is replaced by another one afterwards would be
+    // empty in it, so whoever drops payloads has to wait (decision 14).
+    sqlx::query!("lock table only job in access share mode").execute(&mut *tx).await?;
     let verification = verify_within(&mut tx).await?;
     tx.rollback().await?;
     Ok(verification)

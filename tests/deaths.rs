@@ -213,3 +213,36 @@ async fn a_worker_that_has_gone_deaf_polls() {
     })
     .await;
 }
+
+/// While a server waits for rows to copy none of its limits holds: a worker that is stopped just there keeps its
+/// locks until another one declares it dead.
+#[tokio::test]
+async fn a_worker_that_is_stopped_while_it_copies_lets_go_of_its_rows() {
+    const STOPPED: &str = "holdfast worker stopped:1";
+    let db = Db::new().await;
+    let [person, _] = db.people().await;
+    Run::begin(db.worker.clone(), LANE, STOPPED.to_owned()).await.unwrap();
+    let mut held = db.worker.begin().await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("set application_name = '{STOPPED}'"))).execute(&mut *held).await.unwrap();
+    let lock = "select id from app_user where id = $1 for no key update";
+    sqlx::query(lock).bind(person).execute(&mut *held).await.unwrap();
+    let copying = held.copy_in_raw("copy transfer from stdin (format binary)").await.unwrap();
+    let other = Run::begin(db.worker.clone(), LANE, "holdfast worker other:1".to_owned()).await.unwrap();
+    let is_free = async || {
+        let lock = "select id from app_user where id = $1 for no key update skip locked";
+        sqlx::query(lock).bind(person).fetch_optional(&db.owner).await.unwrap().is_some()
+    };
+    other.beat().await.unwrap();
+    assert!(!is_free().await);
+    // Its heart and its transaction have stood still for longer than five seconds.
+    db.sql("update worker_run set beat_at = beat_at - interval '6 seconds' where name like '%stopped%'").await;
+    let waited = "select now() - xact_start > interval '5 seconds' from pg_stat_activity where application_name = $1";
+    until("the transaction is old", async || {
+        sqlx::query_scalar::<_, bool>(waited).bind(STOPPED).fetch_one(&db.owner).await.unwrap()
+    })
+    .await;
+    other.beat().await.unwrap();
+    until("the row is free", is_free).await;
+    drop(copying);
+    db.verified().await;
+}

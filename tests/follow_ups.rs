@@ -4,7 +4,7 @@ use jobs::{AnyJob, PauseScope};
 use outbox::{Settled, job_ids, record_settled};
 use settlement::Report;
 
-use crate::harness::{Db, SUBMITTER, lock, mark_paid, pause, register, release, resume};
+use crate::harness::{Db, SUBMITTER, lock, mark_paid, pause, payment, register, release, resume, withdraw};
 
 /// Enough jobs for a batch that settles what it causes.
 const MANY: usize = 300;
@@ -135,5 +135,24 @@ async fn a_key_that_is_taken_is_not_settled_again() {
     assert!(matches!(refused, sqlx::Error::RowNotFound), "{refused}");
     tx.rollback().await.unwrap();
     assert_eq!(count(&db, "select count(*) from job").await, jobs);
+    db.verified().await;
+}
+
+/// Enough new rows of every table for each of them to be copied.
+#[tokio::test]
+async fn new_deposits_and_withdrawals_are_copied_whole() {
+    let db = Db::new().await;
+    let [person] = db.people().await;
+    db.know(person, 3).await;
+    db.fund(person, "btc", "0.9").await;
+    for _ in 0..150 {
+        db.callback(&payment(person, "btc", "0.0001")).await;
+    }
+    db.ask_all(&vec![withdraw(person, "btc", "0.0001"); 150]).await;
+    let settler = db.settler().await;
+    let report = settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap();
+    assert_eq!((report.settled, report.rejected, report.parked), (300, 0, 0));
+    assert_eq!(count(&db, "select count(*) from deposit where credited = 10000").await, 150);
+    assert_eq!(count(&db, "select count(*) from withdrawal").await, 150);
     db.verified().await;
 }

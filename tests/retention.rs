@@ -348,3 +348,44 @@ async fn it_runs_while_workers_settle() {
     tokio::join!(load, retention);
     db.verified().await;
 }
+
+/// A snapshot that reads job late would find a partition empty that took another one's place meanwhile: whoever
+/// verifies holds on to job from the first.
+#[tokio::test]
+async fn a_verification_under_way_is_waited_for() {
+    let scene = old_scene().await;
+    let db = &scene.db;
+    copy_kept(&db.owner, 0, 3).await.unwrap();
+    let mut verifying = db.worker.begin_with("begin isolation level repeatable read read only").await.unwrap();
+    sqlx::query("lock table only job in access share mode").execute(&mut *verifying).await.unwrap();
+    assert_eq!(refusal(swap_in(&db.owner, 0, 3, "ann").await).code, "55P03");
+    assert!(settlement::verify::verify_within(&mut verifying).await.unwrap().is_clean());
+    verifying.rollback().await.unwrap();
+    swap_in(&db.owner, 0, 3, "ann").await.unwrap();
+    db.verified().await;
+}
+
+/// What is done to other partitions, such as vacuuming them, is not waited for.
+#[tokio::test]
+async fn work_on_another_partition_is_not_in_the_way() {
+    let scene = old_scene().await;
+    let db = &scene.db;
+    copy_kept(&db.owner, 0, 3).await.unwrap();
+    let mut busy = db.owner.begin().await.unwrap();
+    sqlx::query("lock table job_p000001 in share update exclusive mode").execute(&mut *busy).await.unwrap();
+    swap_in(&db.owner, 0, 3, "ann").await.unwrap();
+    busy.rollback().await.unwrap();
+    db.verified().await;
+}
+
+/// A copy that was left behind before job got another column is made anew.
+#[tokio::test]
+async fn an_old_copy_is_not_in_the_way() {
+    let scene = old_scene().await;
+    let db = &scene.db;
+    copy_kept(&db.owner, 0, 3).await.unwrap();
+    db.sql("alter table job add column later text").await;
+    let jobs = retain(db).await;
+    assert!(jobs > 0);
+    db.verified().await;
+}

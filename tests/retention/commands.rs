@@ -50,7 +50,10 @@ async fn it_says_what_it_does_and_does_it_once() {
     assert_eq!(looked.code, 0, "{looked:?}");
     let lines: Vec<&str> = looked.stdout.lines().collect();
     assert!(lines[0].starts_with("keeping 3 months and the current one"), "{looked:?}");
-    assert_eq!(lines[2], "once payloads are gone, binaries for schema 10 and older run here no more");
+    assert_eq!(
+        lines[2],
+        "once payloads are gone, binaries for schema 10 and older run here no more: replace `holdfast web` of those first"
+    );
     assert!(lines[4].starts_with("job_p000000 ") && lines[4].ends_with("  go"), "{looked:?}");
     assert!(lines[5].ends_with("stay: jobs are recorded there now"), "{looked:?}");
     assert!(lines[6].ends_with("stay: for jobs to come"), "{looked:?}");
@@ -87,7 +90,7 @@ async fn what_is_in_use_is_left_and_gone_on_with() {
     let looked = holdfast("retain --months 3 --dry-run", &[(OWNER, &url)]).await;
     assert!(looked.stdout.contains("go; an earlier run has made job_p000000_kept"), "{looked:?}");
     let done = retain().await;
-    assert!(done.code == 0 && done.stdout.contains("going on with the copy that an earlier run has made"), "{done:?}");
+    assert!(done.code == 0 && done.stdout.contains("copying anew what an interrupted run has copied"), "{done:?}");
     db.verified().await;
 }
 
