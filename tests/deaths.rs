@@ -223,14 +223,15 @@ async fn a_worker_that_is_stopped_while_it_copies_lets_go_of_its_rows() {
     let [person, _] = db.people().await;
     Run::begin(db.worker.clone(), LANE, STOPPED.to_owned()).await.unwrap();
     let mut held = db.worker.begin().await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("set application_name = '{STOPPED}'"))).execute(&mut *held).await.unwrap();
-    let lock = "select id from app_user where id = $1 for no key update";
-    sqlx::query(lock).bind(person).execute(&mut *held).await.unwrap();
+    let named = sqlx::query_scalar!("select set_config('application_name', $1, false)", STOPPED);
+    named.fetch_one(&mut *held).await.unwrap();
+    let locked = sqlx::query_scalar!("select id from app_user where id = $1 for no key update", person);
+    locked.fetch_one(&mut *held).await.unwrap();
     let copying = held.copy_in_raw("copy transfer from stdin (format binary)").await.unwrap();
     let other = Run::begin(db.worker.clone(), LANE, "holdfast worker other:1".to_owned()).await.unwrap();
     let is_free = async || {
-        let lock = "select id from app_user where id = $1 for no key update skip locked";
-        sqlx::query(lock).bind(person).fetch_optional(&db.owner).await.unwrap().is_some()
+        let free = sqlx::query_scalar!("select id from app_user where id = $1 for no key update skip locked", person);
+        free.fetch_optional(&db.owner).await.unwrap().is_some()
     };
     other.beat().await.unwrap();
     assert!(!is_free().await);

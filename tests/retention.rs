@@ -357,7 +357,7 @@ async fn a_verification_under_way_is_waited_for() {
     let db = &scene.db;
     copy_kept(&db.owner, 0, 3).await.unwrap();
     let mut verifying = db.worker.begin_with("begin isolation level repeatable read read only").await.unwrap();
-    sqlx::query("lock table only job in access share mode").execute(&mut *verifying).await.unwrap();
+    sqlx::query!("lock table only job in access share mode").execute(&mut *verifying).await.unwrap();
     assert_eq!(refusal(swap_in(&db.owner, 0, 3, "ann").await).code, "55P03");
     assert!(settlement::verify::verify_within(&mut verifying).await.unwrap().is_clean());
     verifying.rollback().await.unwrap();
@@ -372,7 +372,7 @@ async fn work_on_another_partition_is_not_in_the_way() {
     let db = &scene.db;
     copy_kept(&db.owner, 0, 3).await.unwrap();
     let mut busy = db.owner.begin().await.unwrap();
-    sqlx::query("lock table job_p000001 in share update exclusive mode").execute(&mut *busy).await.unwrap();
+    sqlx::query!("lock table job_p000001 in share update exclusive mode").execute(&mut *busy).await.unwrap();
     swap_in(&db.owner, 0, 3, "ann").await.unwrap();
     busy.rollback().await.unwrap();
     db.verified().await;
