@@ -43,9 +43,9 @@ impl Run {
         Ok(())
     }
 
-    /// Beats, declares those dead whose heart has stopped for five seconds, ends the transactions that they have
-    /// left open, and returns the jobs to be careful with. A worker that was itself declared dead, because it was paused, begins
-    /// a new run.
+    /// Beats, declares those dead whose heart has stopped for five seconds, and returns the jobs to be careful
+    /// with. What the dead have left open is ended as long as there are such jobs. A worker that was itself
+    /// declared dead, because it was paused, begins a new run.
     ///
     /// # Errors
     /// Any error of the database.
@@ -57,17 +57,15 @@ impl Run {
         if alive.rows_affected() == 0 {
             self.id.store(insert(&self.pool, self.lane, &self.name).await?, Ordering::Relaxed);
         }
-        let dead = sqlx::query_scalar!(
+        sqlx::query!(
             "
             update worker_run set ended_at = clock(), end_kind = 'unclean'
             where lane = $1 and end_kind is null and beat_at < clock() - interval '5 seconds'
-            returning name
             ",
             self.lane,
         )
-        .fetch_all(&self.pool)
+        .execute(&self.pool)
         .await?;
-        self.end_sessions(&dead).await?;
         sqlx::query!(
             "
             update worker_run set end_kind = 'passed'
@@ -78,7 +76,7 @@ impl Run {
         )
         .execute(&self.pool)
         .await?;
-        sqlx::query_scalar!(
+        let suspects = sqlx::query_scalar!(
             r#"
             select distinct o.job_id
             from worker_run w cross join lateral unnest(w.holding) as h (job_id) join outbox o on o.job_id = h.job_id
@@ -88,30 +86,32 @@ impl Run {
             self.lane,
         )
         .fetch_all(&self.pool)
-        .await
+        .await?;
+        if !suspects.is_empty() {
+            self.end_sessions().await?;
+        }
+        Ok(suspects)
     }
 
     /// Ends what the dead have left open. The server does not by itself where it waits for rows to copy: a
     /// process that is stopped in the middle of that would keep its locks until it goes on.
-    async fn end_sessions(&self, dead: &[String]) -> Result<(), sqlx::Error> {
-        if dead.is_empty() {
-            return Ok(());
-        }
+    async fn end_sessions(&self) -> Result<(), sqlx::Error> {
         let ended = sqlx::query_scalar!(
             r#"
             select count(*) filter (where pg_terminate_backend(pid)) as "ended!"
             from pg_stat_activity
             where usename = session_user and pid <> pg_backend_pid() and xact_start < now() - interval '5 seconds'
                 and application_name in (
-                    select left(name || suffix, 63) from unnest($1::text[]) as d (name)
-                    cross join unnest(array['', ' operating']) as suffix)
+                    select left(w.name || suffix, 63) from worker_run w
+                    cross join unnest(array['', ' operating']) as suffix
+                    where w.lane = $1 and w.end_kind = 'unclean')
             "#,
-            dead,
+            self.lane,
         )
         .fetch_one(&self.pool)
         .await?;
         if ended > 0 {
-            tracing::warn!(ended, ?dead, "ended the transactions of workers whose hearts have stopped");
+            tracing::warn!(ended, "ended the transactions of workers whose hearts have stopped");
         }
         Ok(())
     }

@@ -221,7 +221,9 @@ async fn a_worker_that_is_stopped_while_it_copies_lets_go_of_its_rows() {
     const STOPPED: &str = "holdfast worker stopped:1";
     let db = Db::new().await;
     let [person, _] = db.people().await;
-    Run::begin(db.worker.clone(), LANE, STOPPED.to_owned()).await.unwrap();
+    let job = db.ask(register(None)).await;
+    let stopped = Run::begin(db.worker.clone(), LANE, STOPPED.to_owned()).await.unwrap();
+    stopped.note_holding(&[job]).await.unwrap();
     let mut held = db.worker.begin().await.unwrap();
     let named = sqlx::query_scalar!("select set_config('application_name', $1, false)", STOPPED);
     named.fetch_one(&mut *held).await.unwrap();
@@ -233,10 +235,11 @@ async fn a_worker_that_is_stopped_while_it_copies_lets_go_of_its_rows() {
         let free = sqlx::query_scalar!("select id from app_user where id = $1 for no key update skip locked", person);
         free.fetch_optional(&db.owner).await.unwrap().is_some()
     };
-    other.beat().await.unwrap();
-    assert!(!is_free().await);
-    // Its heart and its transaction have stood still for longer than five seconds.
+    // Its heart has stood still for longer than five seconds, but not its transaction, which began later.
     db.sql("update worker_run set beat_at = beat_at - interval '6 seconds' where name like '%stopped%'").await;
+    assert_eq!(other.beat().await.unwrap(), [job]);
+    assert_eq!(end_of(&db, stopped.id()).await, "unclean");
+    assert!(!is_free().await);
     let waited = "select now() - xact_start > interval '5 seconds' from pg_stat_activity where application_name = $1";
     until("the transaction is old", async || {
         sqlx::query_scalar::<_, bool>(waited).bind(STOPPED).fetch_one(&db.owner).await.unwrap()
