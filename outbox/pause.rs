@@ -19,6 +19,8 @@ pub struct Moment {
     pub oldest_binary: i32,
     /// Whether any job is put off by a pause, be it over or not.
     pub put_off: bool,
+    /// The server's process that this connection belongs to.
+    pub backend: i32,
 }
 
 impl Moment {
@@ -46,8 +48,8 @@ pub struct PutOff {
     pub pause: String,
 }
 
-/// `clock()` of the current transaction, what is paused, and for whom the schema still is, in one
-/// statement.
+/// `clock()` of the current transaction, what is paused, for whom the schema still is, and who is asked,
+/// in one statement.
 ///
 /// # Errors
 /// Any error of the database.
@@ -55,7 +57,7 @@ pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
     sqlx::query_as!(
         Moment,
         r#"
-        select clock() as "now!", (select oldest_binary from schema) as "oldest_binary!",
+        select clock() as "now!", pg_backend_pid() as "backend!", (select oldest_binary from schema) as "oldest_binary!",
             exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
         "#

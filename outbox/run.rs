@@ -66,6 +66,7 @@ impl Run {
         )
         .execute(&self.pool)
         .await?;
+        // Planned anew each time: a plan that was made for an empty queue would walk through all of a full one.
         sqlx::query!(
             "
             update worker_run set end_kind = 'passed'
@@ -74,6 +75,7 @@ impl Run {
             ",
             self.lane,
         )
+        .persistent(false)
         .execute(&self.pool)
         .await?;
         let suspects = sqlx::query_scalar!(
@@ -85,6 +87,7 @@ impl Run {
             "#,
             self.lane,
         )
+        .persistent(false)
         .fetch_all(&self.pool)
         .await?;
         if !suspects.is_empty() {

@@ -37,11 +37,16 @@ impl Remembered {
         }
     }
 
-    /// Takes in what a committed batch has seen and left behind.
-    pub(crate) fn learn(&mut self, desk: &Desk, want: &Want, ids: Ids) {
+    /// Takes in what a batch has seen and leaves behind: what it foresees, and again what it has committed. The
+    /// one behind may have foreseen more of an account by then.
+    pub(crate) fn learn(&mut self, desk: &Desk, want: &Want, ids: &Ids) {
         for id in ids.values() {
             if let Some(account) = desk.book.account(*id) {
-                self.heads.insert(*id, (account.version, account.balance));
+                let left = (account.version, account.balance);
+                let head = self.heads.entry(*id).or_insert(left);
+                if head.0 <= left.0 {
+                    *head = left;
+                }
             }
         }
         for id in &want.users {

@@ -12,6 +12,7 @@ mod foresight;
 mod load;
 mod numeric;
 mod pauses;
+mod plans;
 mod reading;
 mod settle;
 mod settler;

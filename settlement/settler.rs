@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::committed::Watcher;
 use crate::foresight::Remembered;
+use crate::plans::Plans;
 use crate::tables::asset::load_assets;
 use crate::tables::rules;
 use crate::turn::{Stage, Turn};
@@ -61,6 +62,7 @@ pub(crate) struct Memory {
     pub(crate) assets: Assets,
     pub(crate) rules: Rules,
     pub(crate) remembered: Remembered,
+    pub(crate) plans: Plans,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
@@ -92,6 +94,7 @@ impl Settler {
             assets,
             rules,
             remembered: Remembered::default(),
+            plans: Plans::default(),
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),

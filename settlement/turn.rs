@@ -7,19 +7,21 @@ use tokio::sync::watch;
 pub(crate) enum Stage {
     /// It is claimed.
     Claimed,
-    /// It has locked its own rows, and waits for no other batch of this worker that comes later.
-    Stored,
+    /// It has locked its own rows: from here on it waits for no batch of this worker that comes later.
+    Locked,
+    /// It has said what it will probably decide, or will not say it.
+    Foreseen,
     /// It is committed or rolled back.
     Ended,
 }
 
 /// A batch's place among those of its worker: behind the one that was claimed before it.
 ///
-/// A batch locks its own rows only when the one before it has locked all of its own, and locks what
-/// batches share only when that one has ended. So nobody waits in the database for somebody who waits
-/// here for them; for the same reason nothing that another batch may store as well is stored before the
-/// one before has ended. And what was received earlier is decided earlier, as far as one worker settles
-/// it.
+/// A batch locks its own rows only when the one before it has locked all of its own, foresees when that one
+/// has foreseen, and locks what batches share only when that one has ended. Each stores what rests on its own
+/// rows while others do. So nobody waits in the database for somebody who waits here for them; for the same
+/// reason nothing that another batch may store as well is stored before the one before has ended. And what
+/// was received earlier is decided earlier, as far as one worker settles it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     before: Option<watch::Receiver<Stage>>,
@@ -73,9 +75,12 @@ mod tests {
         let mut first = Turn::behind(&mut last);
         let mut second = Turn::behind(&mut last);
         assert!(at_once(&mut first, Stage::Ended).await);
-        assert!(!at_once(&mut second, Stage::Stored).await);
-        first.reached(Stage::Stored);
-        assert!(at_once(&mut second, Stage::Stored).await);
+        assert!(!at_once(&mut second, Stage::Locked).await);
+        first.reached(Stage::Locked);
+        assert!(at_once(&mut second, Stage::Locked).await);
+        assert!(!at_once(&mut second, Stage::Foreseen).await);
+        first.reached(Stage::Foreseen);
+        assert!(at_once(&mut second, Stage::Foreseen).await);
         assert!(!at_once(&mut second, Stage::Ended).await);
         first.reached(Stage::Ended);
         assert!(at_once(&mut second, Stage::Ended).await);

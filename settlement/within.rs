@@ -7,6 +7,7 @@ use sqlx::{Executor, PgConnection};
 use crate::committed::Stored;
 use crate::decide::decide;
 use crate::decisions::Decisions;
+use crate::foresight::Remembered;
 use crate::pauses::Pauses;
 use crate::settle::Failure;
 use crate::settler::Settler;
@@ -56,6 +57,9 @@ impl Settler {
     ) -> Result<(Stored, Seen), Failure> {
         let moment = outbox::moment(&mut *db).await?;
         moment.within_window()?;
+        if self.remember().plans.are_old(moment.backend, claimed.len()) {
+            db.execute("discard plans").await?;
+        }
         let all = claimed.iter().map(|claimed| claimed.job_id).collect();
         let mut unread_decisions = Decisions::default();
         let (jobs, unread) = reading::read(claimed, self.lane, &mut unread_decisions);
@@ -66,19 +70,21 @@ impl Settler {
         let mut desk = Desk::new(moment.now, self.stripe, assets, rules);
         let mut want = load::wanted(&jobs);
         load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
-        turn.until(Stage::Stored).await;
+        turn.until(Stage::Locked).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
+        turn.reached(Stage::Locked);
         let ids = self.accounts(&want).await?;
         let pauses = Pauses::read(&moment);
         let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions, caused: Vec::new() };
-        let foreseen = self.store_foreseen(db, &mut loaded).await?;
-        turn.reached(Stage::Stored);
+        let foreseen = self.store_foreseen(db, &mut loaded, turn).await?;
+        turn.reached(Stage::Foreseen);
         turn.until(Stage::Ended).await;
         let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
         match foreseen {
             Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {}
             Some(_) => {
                 tracing::debug!("what was foreseen is not what was decided");
+                self.remember().remembered = Remembered::default();
                 // With the savepoint go the locks that were taken since, and with them what was read under
                 // them: it is all read and decided once more, where nothing of what was foreseen is left.
                 db.execute("rollback to savepoint foreseen").await?;
@@ -112,28 +118,39 @@ impl Settler {
         &self,
         db: &mut PgConnection,
         loaded: &mut Loaded,
+        turn: &mut Turn,
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
         if self.lane != Self::LANE || !loaded.is_large() {
             return Ok(None);
         }
         db.execute("savepoint foreseen").await?;
-        match self.try_foreseen(db, loaded).await {
+        match self.try_foreseen(db, loaded, turn).await {
             Ok(foreseen) => Ok(Some(foreseen)),
             Err(Failure::Database(error)) if outbox::trouble(&error) == Trouble::Weather => Err(error.into()),
             // It may rest on something that is not so. What is decided under locks has its own chance.
             Err(failure) => {
                 tracing::debug!(?failure, "nothing was foreseen");
+                self.remember().remembered = Remembered::default();
                 db.execute("rollback to savepoint foreseen").await?;
                 Ok(None)
             }
         }
     }
 
-    async fn try_foreseen(&self, db: &mut PgConnection, loaded: &mut Loaded) -> Result<(Desk, Decisions), Failure> {
+    async fn try_foreseen(
+        &self,
+        db: &mut PgConnection,
+        loaded: &mut Loaded,
+        turn: &mut Turn,
+    ) -> Result<(Desk, Decisions), Failure> {
+        turn.until(Stage::Foreseen).await;
         let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
         let mut desk = loaded.desk.clone();
         load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered, loaded.batch()).await?;
         let (desk, decisions) = loaded.decide(db, desk).await?;
+        // The batch behind foresees on top of it.
+        self.remember().remembered.learn(&desk, &loaded.want, &loaded.ids);
+        turn.reached(Stage::Foreseen);
         store_own(db, &desk, &decisions).await?;
         Ok((desk, decisions))
     }

@@ -1,6 +1,6 @@
 //! What a large batch foresees and what it decides: the books are as if it had foreseen nothing.
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use jobs::{AnyJob, UserFlag, UserId};
 use providers::nowpayments::PaymentStatus;
 use settlement::Settler;
@@ -77,6 +77,37 @@ async fn two_batches_in_hand_are_decided_in_the_order_of_their_claims() {
     let (second, first) = join(settler.settle(two), settler.settle(one)).await;
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!((first.settled, second.settled, second.rejected), (300, 100, 200));
+    db.verified().await;
+}
+
+/// The batches behind have foreseen what they decide on top of what the first one foresaw; it comes to nothing.
+#[tokio::test]
+async fn what_rests_on_a_batch_that_failed_is_decided_anew() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.05").await;
+    let settler = db.settler_on(db.worker.clone(), 300).await;
+    let jobs = db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); 3 * MANY]).await;
+    let culprit = jobs[7];
+    // Entries come last, when everything else of the batch is stored and the next one has read what it foresaw.
+    db.sql(&format!(
+        "create function fail() returns trigger language plpgsql as
+            $$ begin raise exception 'made to fail' using errcode = '23514'; end $$;
+        create trigger fail before insert on entry for each row when (new.job_id = {culprit}) execute function fail()"
+    ))
+    .await;
+    let mut batches = Vec::new();
+    for _ in 0..3 {
+        batches.push(settler.claim().await.unwrap().unwrap());
+    }
+    let reports = join_all(batches.into_iter().rev().map(|batch| settler.settle(batch))).await;
+    let reports: Vec<_> = reports.into_iter().rev().map(Result::unwrap).collect();
+    let ended: Vec<u64> = reports.iter().map(settlement::Report::ended).collect();
+    assert_eq!(ended, [300, 300, 300]);
+    let settled: u64 = reports.iter().map(|report| report.settled).sum();
+    assert_eq!(settled, 500, "whoever has the money left gets it");
+    assert_eq!(db.wallet(seller, "btc").await, "0.05000000 held 0.05000000");
+    assert_ne!(db.outcome(culprit).await, "settled");
     db.verified().await;
 }
 

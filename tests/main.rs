@@ -26,6 +26,7 @@ mod harness;
 mod observe;
 mod operate;
 mod order;
+mod plans;
 mod queue;
 mod races;
 mod referrals;

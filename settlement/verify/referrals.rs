@@ -24,14 +24,16 @@ async fn referrals_are_of_the_traders(db: &mut PgConnection) -> Result<Check, Er
                 coalesce(s.referrer_id::text, 'nobody')) as "row!",
             count(*) over () as "total!"
         from (
-            select t.id as trade_id, v.side, u.id as trader, u.referrer_id
-            from trade t
-            cross join lateral (values
-                ('maker', case t.maker when 'seller' then t.seller_id else t.buyer_id end),
-                ('taker', case t.maker when 'seller' then t.buyer_id else t.seller_id end)
-            ) as v (side, trader)
+            select v.trade_id, v.side, u.id as trader, u.referrer_id
+            from (
+                select t.id as trade_id, 'maker' as side, case t.maker when 'seller' then t.seller_id else t.buyer_id end as trader
+                from trade t where t.referrals is not null
+                union all
+                select t.id, 'taker', case t.maker when 'seller' then t.buyer_id else t.seller_id end
+                from trade t where t.referrals is not null
+            ) v
             join app_user u on u.id = v.trader
-            where u.referrer_id is not null and t.referrals is not null
+            where u.referrer_id is not null
         ) s
         full join trade_referral f on f.trade_id = s.trade_id and f.side = s.side and f.level = 1
         left join trade t on t.id = f.trade_id
