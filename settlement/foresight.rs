@@ -57,6 +57,12 @@ impl Remembered {
         self.ids.extend(ids);
     }
 
+    /// Forgets what may have been foreseen wrongly. The ids of accounts are not foreseen.
+    pub(crate) fn forget_balances(&mut self) {
+        self.heads.clear();
+        self.users.clear();
+    }
+
     /// Forgets what has become too much.
     pub(crate) fn trim(&mut self) {
         if self.ids.len() > REMEMBERED_MAX || self.users.len() > REMEMBERED_MAX {

@@ -6,14 +6,12 @@ use outbox::{Cursor, Suspects};
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
-use tokio::sync::watch;
-
 use crate::committed::Watcher;
 use crate::foresight::Remembered;
 use crate::plans::Plans;
 use crate::tables::asset::load_assets;
 use crate::tables::rules;
-use crate::turn::{Stage, Turn};
+use crate::turn::{Line, Turn};
 
 /// How long a claim may start behind rows that came back, such as retries.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
@@ -68,8 +66,8 @@ pub(crate) struct Memory {
     cursor_since: Instant,
     /// Jobs of failed batches that are being tried in parts.
     pub(crate) isolated: Vec<i64>,
-    /// The batch that was claimed last.
-    last: Option<watch::Receiver<Stage>>,
+    /// The batches in hand.
+    line: Line,
 }
 
 impl Settler {
@@ -99,7 +97,7 @@ impl Settler {
             cursor: Cursor::START,
             cursor_since: Instant::now(),
             isolated: Vec::new(),
-            last: None,
+            line: Line::new(),
         };
         Ok(Self {
             aside: pool.clone(),
@@ -159,7 +157,7 @@ impl Settler {
 
     /// The place of a batch that was claimed just now.
     pub(crate) fn turn(&self) -> Turn {
-        Turn::behind(&mut self.remember().last)
+        Turn::behind(&mut self.remember().line)
     }
 
     pub(crate) fn remember(&self) -> MutexGuard<'_, Memory> {

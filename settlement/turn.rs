@@ -24,30 +24,46 @@ pub(crate) enum Stage {
 /// was received earlier is decided earlier, as far as one worker settles it.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    before: Option<watch::Receiver<Stage>>,
+    /// All that have not ended: the nearest one may be dropped before it has waited for the others.
+    before: Vec<watch::Receiver<Stage>>,
     own: watch::Sender<Stage>,
+}
+
+/// The batches of a worker that are in hand, in the order of their claims.
+pub(crate) type Line = Vec<watch::Receiver<Stage>>;
+
+/// Whether it is committed, rolled back or gone.
+fn has_ended(batch: &watch::Receiver<Stage>) -> bool {
+    *batch.borrow() >= Stage::Ended || batch.has_changed().is_err()
 }
 
 impl Turn {
     /// Behind nobody.
     pub(crate) fn alone() -> Self {
-        Self { before: None, own: watch::Sender::new(Stage::Claimed) }
+        Self { before: Vec::new(), own: watch::Sender::new(Stage::Claimed) }
     }
 
-    /// The next one behind `last`, which becomes this one.
-    pub(crate) fn behind(last: &mut Option<watch::Receiver<Stage>>) -> Self {
+    /// The next one behind all in the line, which it joins.
+    pub(crate) fn behind(line: &mut Line) -> Self {
+        line.retain(|batch| !has_ended(batch));
         let own = watch::Sender::new(Stage::Claimed);
-        let before = last.replace(own.subscribe());
+        let before = line.clone();
+        line.push(own.subscribe());
         Self { before, own }
     }
 
-    /// Waits until the one before has come so far, or is gone.
+    /// Waits until all before have come so far, or are gone.
     pub(crate) async fn until(&mut self, stage: Stage) {
-        if let Some(before) = &mut self.before
-            && before.wait_for(|reached| *reached >= stage).await.is_err()
-        {
-            self.before = None;
+        for before in &mut self.before {
+            if before.wait_for(|reached| *reached >= stage).await.is_err() {
+                tracing::debug!("a batch was dropped");
+            }
         }
+    }
+
+    /// Whether all before have ended.
+    pub(crate) fn is_first(&self) -> bool {
+        self.before.iter().all(has_ended)
     }
 
     /// Tells the one behind.
@@ -62,7 +78,7 @@ mod tests {
 
     use tokio::time::timeout;
 
-    use super::{Stage, Turn};
+    use super::{Line, Stage, Turn};
 
     /// Whether somebody need not wait.
     async fn at_once(turn: &mut Turn, stage: Stage) -> bool {
@@ -71,9 +87,9 @@ mod tests {
 
     #[tokio::test]
     async fn each_waits_for_the_one_before() {
-        let mut last = None;
-        let mut first = Turn::behind(&mut last);
-        let mut second = Turn::behind(&mut last);
+        let mut line = Line::new();
+        let mut first = Turn::behind(&mut line);
+        let mut second = Turn::behind(&mut line);
         assert!(at_once(&mut first, Stage::Ended).await);
         assert!(!at_once(&mut second, Stage::Locked).await);
         first.reached(Stage::Locked);
@@ -87,10 +103,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_is_behind_one_that_is_gone_waits_for_those_before_it() {
+        let mut line = Line::new();
+        let first = Turn::behind(&mut line);
+        drop(Turn::behind(&mut line));
+        let mut third = Turn::behind(&mut line);
+        assert!(!at_once(&mut third, Stage::Ended).await);
+        assert!(!third.is_first());
+        first.reached(Stage::Ended);
+        assert!(at_once(&mut third, Stage::Ended).await);
+        assert!(third.is_first());
+    }
+
+    #[tokio::test]
     async fn nobody_waits_for_one_that_is_gone() {
-        let mut last = None;
-        let first = Turn::behind(&mut last);
-        let mut second = Turn::behind(&mut last);
+        let mut line = Line::new();
+        let first = Turn::behind(&mut line);
+        let mut second = Turn::behind(&mut line);
         drop(first);
         assert!(at_once(&mut second, Stage::Ended).await);
         assert!(at_once(&mut Turn::alone(), Stage::Ended).await);

@@ -7,7 +7,6 @@ use sqlx::{Executor, PgConnection};
 use crate::committed::Stored;
 use crate::decide::decide;
 use crate::decisions::Decisions;
-use crate::foresight::Remembered;
 use crate::pauses::Pauses;
 use crate::settle::Failure;
 use crate::settler::Settler;
@@ -72,19 +71,23 @@ impl Settler {
         load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
         turn.until(Stage::Locked).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
-        turn.reached(Stage::Locked);
+        let was_first = turn.is_first();
         let ids = self.accounts(&want).await?;
+        turn.reached(Stage::Locked);
         let pauses = Pauses::read(&moment);
         let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions, caused: Vec::new() };
         let foreseen = self.store_foreseen(db, &mut loaded, turn).await?;
         turn.reached(Stage::Foreseen);
         turn.until(Stage::Ended).await;
+        if !was_first {
+            self.find_made(&mut loaded).await?;
+        }
         let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
         match foreseen {
             Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {}
             Some(_) => {
                 tracing::debug!("what was foreseen is not what was decided");
-                self.remember().remembered = Remembered::default();
+                self.remember().remembered.forget_balances();
                 // With the savepoint go the locks that were taken since, and with them what was read under
                 // them: it is all read and decided once more, where nothing of what was foreseen is left.
                 db.execute("rollback to savepoint foreseen").await?;
@@ -113,6 +116,17 @@ impl Settler {
         Ok(ids)
     }
 
+    /// Looks once more for accounts that were missing when a batch before was still in hand: it may have made
+    /// them, or registered those whose they are.
+    async fn find_made(&self, loaded: &mut Loaded) -> Result<(), sqlx::Error> {
+        let known = loaded.ids.len();
+        find_all(&self.aside, &loaded.want, &mut loaded.ids).await?;
+        if loaded.ids.len() > known {
+            self.remember().remembered.ids.extend(&loaded.ids);
+        }
+        Ok(())
+    }
+
     /// Stores what the batch will probably decide, if that is worth it, behind a savepoint.
     async fn store_foreseen(
         &self,
@@ -130,7 +144,7 @@ impl Settler {
             // It may rest on something that is not so. What is decided under locks has its own chance.
             Err(failure) => {
                 tracing::debug!(?failure, "nothing was foreseen");
-                self.remember().remembered = Remembered::default();
+                self.remember().remembered.forget_balances();
                 db.execute("rollback to savepoint foreseen").await?;
                 Ok(None)
             }

@@ -204,6 +204,24 @@ async fn what_is_decided_anew_is_stored_whole() {
     db.verified().await;
 }
 
+/// The wallet is made for the first batch, while the second one looks for it.
+#[tokio::test]
+async fn what_the_batch_before_credits_to_a_new_wallet_is_there_for_the_one_behind() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    let settler = db.settler_on(db.worker.clone(), 1).await;
+    for (asset, amount) in [("btc", "0.5"), ("ltc", "0.25"), ("trx", "125")] {
+        db.callback(&payment(seller, asset, amount)).await;
+        let locked = db.ask(lock(seller, buyer, asset, amount)).await;
+        let credit = settler.claim().await.unwrap().unwrap();
+        let lock = settler.claim().await.unwrap().unwrap();
+        let (second, first) = join(settler.settle(lock), settler.settle(credit)).await;
+        assert_eq!((first.unwrap().settled, second.unwrap().settled), (1, 1));
+        assert_eq!(db.outcome(locked).await, "settled");
+    }
+    db.verified().await;
+}
+
 #[tokio::test]
 async fn two_words_of_a_new_payment_in_two_batches_do_not_wait_for_each_other() {
     let db = Db::new().await;
