@@ -37,16 +37,11 @@ impl Remembered {
         }
     }
 
-    /// Takes in what a batch has seen and leaves behind: what it foresees, and again what it has committed. The
-    /// one behind may have foreseen more of an account by then.
-    pub(crate) fn learn(&mut self, desk: &Desk, want: &Want, ids: &Ids) {
+    /// Takes in what a committed batch has seen and left behind.
+    pub(crate) fn learn(&mut self, desk: &Desk, want: &Want, ids: Ids) {
         for id in ids.values() {
             if let Some(account) = desk.book.account(*id) {
-                let left = (account.version, account.balance);
-                let head = self.heads.entry(*id).or_insert(left);
-                if head.0 <= left.0 {
-                    *head = left;
-                }
+                self.heads.insert(*id, (account.version, account.balance));
             }
         }
         for id in &want.users {
@@ -55,12 +50,6 @@ impl Remembered {
             }
         }
         self.ids.extend(ids);
-    }
-
-    /// Forgets what may have been foreseen wrongly. The ids of accounts are not foreseen.
-    pub(crate) fn forget_balances(&mut self) {
-        self.heads.clear();
-        self.users.clear();
     }
 
     /// Forgets what has become too much.

@@ -249,7 +249,7 @@ impl Settler {
         let result = match settled {
             Ok((stored, seen)) => match tx.commit().await {
                 Ok(()) => {
-                    self.remember().remembered.learn(&seen.desk, &seen.want, &seen.ids);
+                    self.remember().remembered.learn(&seen.desk, &seen.want, seen.ids);
                     turn.reached(Stage::Ended);
                     Ok(self.told(&stored, since))
                 }

@@ -7,21 +7,19 @@ use tokio::sync::watch;
 pub(crate) enum Stage {
     /// It is claimed.
     Claimed,
-    /// It has locked its own rows: from here on it waits for no batch of this worker that comes later.
-    Locked,
-    /// It has said what it will probably decide, or will not say it.
-    Foreseen,
+    /// It has locked its own rows, and waits for no other batch of this worker that comes later.
+    Stored,
     /// It is committed or rolled back.
     Ended,
 }
 
 /// A batch's place among those of its worker: behind the one that was claimed before it.
 ///
-/// A batch locks its own rows only when the one before it has locked all of its own, foresees when that one
-/// has foreseen, and locks what batches share only when that one has ended. Each stores what rests on its own
-/// rows while others do. So nobody waits in the database for somebody who waits here for them; for the same
-/// reason nothing that another batch may store as well is stored before the one before has ended. And what
-/// was received earlier is decided earlier, as far as one worker settles it.
+/// A batch locks its own rows only when the one before it has locked all of its own, and locks what
+/// batches share only when that one has ended. So nobody waits in the database for somebody who waits
+/// here for them; for the same reason nothing that another batch may store as well is stored before the
+/// one before has ended. And what was received earlier is decided earlier, as far as one worker settles
+/// it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// All that have not ended: the nearest one may be dropped before it has waited for the others.
@@ -61,11 +59,6 @@ impl Turn {
         }
     }
 
-    /// Whether all before have ended.
-    pub(crate) fn is_first(&self) -> bool {
-        self.before.iter().all(has_ended)
-    }
-
     /// Tells the one behind.
     pub(crate) fn reached(&self, stage: Stage) {
         self.own.send_replace(stage);
@@ -91,12 +84,9 @@ mod tests {
         let mut first = Turn::behind(&mut line);
         let mut second = Turn::behind(&mut line);
         assert!(at_once(&mut first, Stage::Ended).await);
-        assert!(!at_once(&mut second, Stage::Locked).await);
-        first.reached(Stage::Locked);
-        assert!(at_once(&mut second, Stage::Locked).await);
-        assert!(!at_once(&mut second, Stage::Foreseen).await);
-        first.reached(Stage::Foreseen);
-        assert!(at_once(&mut second, Stage::Foreseen).await);
+        assert!(!at_once(&mut second, Stage::Stored).await);
+        first.reached(Stage::Stored);
+        assert!(at_once(&mut second, Stage::Stored).await);
         assert!(!at_once(&mut second, Stage::Ended).await);
         first.reached(Stage::Ended);
         assert!(at_once(&mut second, Stage::Ended).await);
@@ -109,10 +99,8 @@ mod tests {
         drop(Turn::behind(&mut line));
         let mut third = Turn::behind(&mut line);
         assert!(!at_once(&mut third, Stage::Ended).await);
-        assert!(!third.is_first());
         first.reached(Stage::Ended);
         assert!(at_once(&mut third, Stage::Ended).await);
-        assert!(third.is_first());
     }
 
     #[tokio::test]

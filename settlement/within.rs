@@ -69,25 +69,19 @@ impl Settler {
         let mut desk = Desk::new(moment.now, self.stripe, assets, rules);
         let mut want = load::wanted(&jobs);
         load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
-        turn.until(Stage::Locked).await;
+        turn.until(Stage::Stored).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
-        let was_first = turn.is_first();
         let ids = self.accounts(&want).await?;
-        turn.reached(Stage::Locked);
         let pauses = Pauses::read(&moment);
         let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions, caused: Vec::new() };
-        let foreseen = self.store_foreseen(db, &mut loaded, turn).await?;
-        turn.reached(Stage::Foreseen);
+        let foreseen = self.store_foreseen(db, &mut loaded).await?;
+        turn.reached(Stage::Stored);
         turn.until(Stage::Ended).await;
-        if !was_first {
-            self.find_made(&mut loaded).await?;
-        }
         let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
         match foreseen {
             Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {}
             Some(_) => {
                 tracing::debug!("what was foreseen is not what was decided");
-                self.remember().remembered.forget_balances();
                 // With the savepoint go the locks that were taken since, and with them what was read under
                 // them: it is all read and decided once more, where nothing of what was foreseen is left.
                 db.execute("rollback to savepoint foreseen").await?;
@@ -116,55 +110,33 @@ impl Settler {
         Ok(ids)
     }
 
-    /// Looks once more for accounts that were missing when a batch before was still in hand: it may have made
-    /// them, or registered those whose they are.
-    async fn find_made(&self, loaded: &mut Loaded) -> Result<(), sqlx::Error> {
-        let known = loaded.ids.len();
-        find_all(&self.aside, &loaded.want, &mut loaded.ids).await?;
-        if loaded.ids.len() > known {
-            self.remember().remembered.ids.extend(&loaded.ids);
-        }
-        Ok(())
-    }
-
     /// Stores what the batch will probably decide, if that is worth it, behind a savepoint.
     async fn store_foreseen(
         &self,
         db: &mut PgConnection,
         loaded: &mut Loaded,
-        turn: &mut Turn,
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
         if self.lane != Self::LANE || !loaded.is_large() {
             return Ok(None);
         }
         db.execute("savepoint foreseen").await?;
-        match self.try_foreseen(db, loaded, turn).await {
+        match self.try_foreseen(db, loaded).await {
             Ok(foreseen) => Ok(Some(foreseen)),
             Err(Failure::Database(error)) if outbox::trouble(&error) == Trouble::Weather => Err(error.into()),
             // It may rest on something that is not so. What is decided under locks has its own chance.
             Err(failure) => {
                 tracing::debug!(?failure, "nothing was foreseen");
-                self.remember().remembered.forget_balances();
                 db.execute("rollback to savepoint foreseen").await?;
                 Ok(None)
             }
         }
     }
 
-    async fn try_foreseen(
-        &self,
-        db: &mut PgConnection,
-        loaded: &mut Loaded,
-        turn: &mut Turn,
-    ) -> Result<(Desk, Decisions), Failure> {
-        turn.until(Stage::Foreseen).await;
+    async fn try_foreseen(&self, db: &mut PgConnection, loaded: &mut Loaded) -> Result<(Desk, Decisions), Failure> {
         let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
         let mut desk = loaded.desk.clone();
         load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered, loaded.batch()).await?;
         let (desk, decisions) = loaded.decide(db, desk).await?;
-        // The batch behind foresees on top of it.
-        self.remember().remembered.learn(&desk, &loaded.want, &loaded.ids);
-        turn.reached(Stage::Foreseen);
         store_own(db, &desk, &decisions).await?;
         Ok((desk, decisions))
     }

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Batches that a worker has in hand at once: one is committed while the next is stored as foreseen and the
-/// one behind it is read.
-pub(crate) const BATCHES: u16 = 3;
+/// Batches that a worker has in hand at once: one is stored and committed while the next is read and
+/// foreseen.
+pub(crate) const BATCHES: u16 = 2;
 
 /// The jobs that are in hand.
 #[derive(Clone, Debug)]

@@ -4,21 +4,14 @@ use std::sync::Arc;
 use apalis::prelude::Data;
 
 use settlement::Report;
-use tokio::task::JoinSet;
 
 use crate::feed::{Feed, Work};
 
-/// Does one piece of work of the ledger lane, as a task of its own: the runtime works through all that it
-/// has in hand on one thread, and a batch that reads and decides would hold up the one that commits. It
-/// never fails towards the runtime: what did not commit is still in the outbox, and will be claimed again.
+/// Does one piece of work of the ledger lane. It never fails towards the runtime: what did not
+/// commit is still in the outbox, and will be claimed again.
 pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infallible> {
-    // Dropped, and with it stopped, when the runtime lets go of this.
-    let mut task = JoinSet::new();
-    task.spawn(async move { settle_work(work, &feed).await });
-    match task.join_next().await {
-        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        _ => Ok(()),
-    }
+    settle_work(work, &feed).await;
+    Ok(())
 }
 
 /// Does one piece of work of a lane that is settled in batches.
