@@ -94,7 +94,7 @@ async fn outline(db: &mut PgConnection) -> Result<Outline, sqlx::Error> {
         r#"
         select l.lane as "lane!", coalesce((
             select (extract(epoch from (select clock()) - run_at) * 1000000)::bigint from outbox
-            where lane = l.lane and run_at <= (select clock()) order by lane, run_at, job_id limit 1
+            where lane = l.lane and run_at <= (select clock()) order by lane, run_at, job_id + 0 limit 1
         ), 0) as "us!"
         from unnest($1::text[]) as l (lane)
         "#,
@@ -144,10 +144,10 @@ async fn depth(db: &mut PgConnection) -> Result<Depth, sqlx::Error> {
         select l.lane as "lane!",
             (select count(*) from (
                 select from outbox where lane = l.lane and run_at <= (select clock())
-                order by lane, run_at, job_id limit $2) d) as "due!",
+                order by lane, run_at, job_id + 0 limit $2) d) as "due!",
             (select count(*) from (
                 select from outbox where lane = l.lane and run_at > (select clock())
-                order by lane, run_at, job_id limit $2) s) as "scheduled!"
+                order by lane, run_at, job_id + 0 limit $2) s) as "scheduled!"
         from unnest($1::text[]) as l (lane)
         "#,
         &Lane::ALL.map(Lane::as_str) as _,
@@ -166,12 +166,12 @@ async fn kinds(db: &mut PgConnection) -> Result<Kinds, sqlx::Error> {
         from (
             select d.lane, d.job_id, true as due from unnest($1::text[]) as l (lane) cross join lateral (
                 select lane, job_id from outbox where lane = l.lane and run_at <= (select clock())
-                order by lane, run_at, job_id limit $2
+                order by lane, run_at, job_id + 0 limit $2
             ) d
             union all
             select s.lane, s.job_id, false from unnest($1::text[]) as l (lane) cross join lateral (
                 select lane, job_id from outbox where lane = l.lane and run_at > (select clock())
-                order by lane, run_at, job_id limit $2
+                order by lane, run_at, job_id + 0 limit $2
             ) s
         ) o
         left join job j on j.id = o.job_id

@@ -99,9 +99,9 @@ pub async fn claim(
     let due = sqlx::query!(
         r#"
         select job_id, attempt, run_at from outbox
-        where lane = $1 and run_at <= (select clock()) and (run_at, job_id) > ($2, $3) and job_id <> all ($5)
+        where lane = $1 and run_at <= (select clock()) and (run_at, job_id + 0) > ($2, $3) and job_id <> all ($5)
             and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
-        order by lane, run_at, job_id
+        order by lane, run_at, job_id + 0
         limit $4
         for update skip locked
         "#,
@@ -213,7 +213,7 @@ pub async fn lease(
             select job_id from outbox
             where lane = $1 and run_at <= (select clock()) and ($3::bigint[] is null or job_id = any ($3))
                 and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
-            order by lane, run_at, job_id
+            order by lane, run_at, job_id + 0
             limit $2
             for update skip locked
         ))
