@@ -24,6 +24,7 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
@@ -140,10 +141,25 @@ impl Arguments {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long a thread may still be busy when all is done. Whatever it does then is lost, as it would be with
+/// the process.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match Box::pin(run(arguments)).await {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::cannot_start(error).report(),
+    };
+    let done = runtime.block_on(Box::pin(run(arguments)));
+    // Not the end of the runtime's own accord: that waits for every thread, and a process that has said that it
+    // stopped has to be gone.
+    let since = Instant::now();
+    runtime.shutdown_timeout(ENDED_WITHIN);
+    if since.elapsed() >= ENDED_WITHIN {
+        tracing::warn!("a thread was still busy at the end; ending without it");
+    }
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

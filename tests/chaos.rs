@@ -70,7 +70,7 @@ async fn no_unit_is_lost_or_doubled_when_workers_and_postgres_are_killed() {
     }
     site.until_ended(queued).await;
     for worker in &mut workers {
-        worker.terminate();
+        worker.terminate().await;
     }
 
     let differences = model::differences(&site).await;
@@ -110,8 +110,8 @@ async fn a_worker_that_was_stopped_past_everything_wakes_up_and_does_no_harm() {
     site.until_declared_dead(&sleeper).await;
     sleeper.wake();
     site.until_it_beats_again(&sleeper).await;
-    sleeper.terminate();
-    other.terminate();
+    sleeper.terminate().await;
+    other.terminate().await;
     let differences = model::differences(&site).await;
     assert!(differences.is_empty(), "the books differ from the model:\n{}", differences.join("\n"));
     site.verified().await;

@@ -15,6 +15,7 @@ mod books;
 mod callbacks;
 mod contract;
 mod drain;
+mod ending;
 mod ledger_text;
 mod operate;
 mod refusal;
@@ -27,6 +28,7 @@ pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_p
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
 pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
+pub(crate) use ending::ended;
 pub(crate) use operate::{OTHER, ask_by, cancel_parked, pause, resume, retry_parked};
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
@@ -40,10 +42,18 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for a condition that nobody can signal, such as something within the server.
-pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
+    assert!(until_or(condition).await, "not within {PATIENCE:?}: {what}");
+}
+
+/// The same; answers whether it came in time.
+async fn until_or(mut condition: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    true
 }

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::site::Site;
+use crate::harness::ended;
 
 /// A real worker process.
 pub(super) struct Worker {
@@ -56,9 +57,9 @@ impl Worker {
     }
 
     /// Asks it to finish and sees that it does so in good order.
-    pub(super) fn terminate(&mut self) {
+    pub(super) async fn terminate(&mut self) {
         self.signal(Signal::TERM);
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child, &self.log).await;
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         assert!(status.success(), "a worker ended with {status}:\n{log}");
     }

@@ -83,7 +83,7 @@ async fn one_callback_at_two_processes() {
         .await;
     }
     for web in [one, two] {
-        web.stop();
+        web.stop().await;
     }
     let rounds = told_twice(&ring).await;
     let winners: Vec<usize> = rounds.iter().map(|round| round.one_winner(["replayed", "replayed"])).collect();

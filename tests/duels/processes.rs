@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Db, IPN_SECRET, until};
+use crate::harness::{Db, IPN_SECRET, ended, until};
 
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -57,9 +57,9 @@ impl Process {
     }
 
     /// Asks it to stop and sees that it does so in good order. What it logged.
-    pub(super) fn stop(mut self) -> String {
+    pub(super) async fn stop(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child, &self.log).await;
         let log = std::fs::read_to_string(&self.log).unwrap();
         assert!(status.success(), "a process ended with {status}:\n{log}");
         log

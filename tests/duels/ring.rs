@@ -53,7 +53,7 @@ impl Ring {
         self.until_nothing_is_due().await;
         for worker in workers {
             // Nothing of a race is weather: no deadlock, no batch that was rolled back.
-            let log = worker.stop();
+            let log = worker.stop().await;
             assert!(!log.contains(" WARN ") && !log.contains("ERROR "), "{}: a worker met trouble:\n{log}", self.name);
         }
         rounds_of(&self.db, &jobs).await
