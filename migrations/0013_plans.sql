@@ -17,4 +17,7 @@ drop index outbox_subject;
 create index outbox_next on outbox (lane, run_at, (job_id + 0));
 drop index outbox_due;
 
+-- What was tried and put back is little and often nothing: every batch asks whether there is any.
+create index outbox_waiting on outbox (subject) where attempt > 0;
+
 update schema set version = 13;

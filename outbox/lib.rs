@@ -28,7 +28,7 @@ pub use complete::{Ended, complete};
 pub use connect::{Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server};
 pub use enqueue::{Recorded, enqueue, record};
 pub use nudge::{Ears, nudge};
-pub use overtaken::{overtaken, received_by};
+pub use overtaken::{behind_waiting, overtaken, received_by};
 pub use park::{Parked, park};
 pub use partitions::partitions_ahead;
 pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};

@@ -31,6 +31,38 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
     .await
 }
 
+/// Which of these jobs stand behind another that was tried and put back: something about the same subject was
+/// received earlier and is not part of `batch`. Each job is given with its subject. A timer is not waited for: it
+/// waits itself for what was received in time.
+///
+/// Asked under the lock of the subject, as [`overtaken`].
+///
+/// # Errors
+/// Any error of the database.
+pub async fn behind_waiting(
+    db: &mut PgConnection,
+    jobs: &[(i64, i64)],
+    batch: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (ids, subjects): (Vec<i64>, Vec<i64>) = jobs.iter().copied().unzip();
+    sqlx::query_scalar!(
+        r#"
+        select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
+        where exists (select from outbox o
+            where o.subject = a.subject and o.attempt > 0 and o.job_id < a.job_id and o.job_id <> all ($3)
+                and (select j.kind <> 'timer-expiry' from job j where j.id = o.job_id))
+        "#,
+        &ids,
+        &subjects,
+        batch,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Which of these subjects, each given with a deadline, have a job that was received by it and is
 /// queued or parked, other than those of `batch`.
 ///

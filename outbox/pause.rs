@@ -19,6 +19,8 @@ pub struct Moment {
     pub oldest_binary: i32,
     /// Whether any job is put off by a pause, be it over or not.
     pub put_off: bool,
+    /// Whether any job waits for another try.
+    pub waiting: bool,
     /// The server's process that this connection belongs to.
     pub backend: i32,
 }
@@ -59,6 +61,7 @@ pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
         r#"
         select clock() as "now!", pg_backend_pid() as "backend!", (select oldest_binary from schema) as "oldest_binary!",
             exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
+            exists (select from outbox o where o.attempt > 0) as "waiting!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
         "#
     )

@@ -6,6 +6,7 @@ use jobs::{AnyJob, Desk, Job, Rejection, Verdict};
 use outbox::Parked;
 use rustc_hash::FxHashMap;
 
+use crate::behind::{Behind, wait};
 use crate::decisions::Decisions;
 use crate::pauses::Pauses;
 use crate::settle::Failure;
@@ -17,6 +18,7 @@ pub(crate) fn decide(
     mut desk: Desk,
     jobs: &[(Job, AnyJob)],
     pauses: &mut Pauses,
+    behind: &Behind,
     decisions: &mut Decisions,
 ) -> Result<Desk, Failure> {
     // What was received after a job that has to wait, and is about the same thing, waits as well.
@@ -26,8 +28,10 @@ pub(crate) fn decide(
     let timers = jobs.iter().filter(is_timer);
     for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
         let subject = kind.subject();
-        if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()) {
+        let earlier = behind.has(job).then(|| wait(job.attempt));
+        if let Some(after) = subject.and_then(|subject| waiting.get(&subject).copied()).or(earlier) {
             let why = "an earlier job of its subject waits";
+            waiting.extend(subject.map(|subject| (subject, after)));
             decisions.note(job, subject, Verdict::Later { after, why });
             continue;
         }

@@ -1,8 +1,7 @@
-use std::time::Duration;
-
-use jobs::{Job, Reason, Rejection, Verdict, doubled};
+use jobs::{Job, Reason, Rejection, Verdict};
 use outbox::{Ended, Parked, Postponed, PutOff};
 
+use crate::behind::wait;
 use crate::follow_up::FollowUp;
 use crate::settle::Report;
 
@@ -35,7 +34,7 @@ impl Decisions {
             self.ended.retain(|ended| ended.job_id != *job_id);
             self.report.rejected = self.report.rejected.saturating_sub(1);
             self.report.postponed = self.report.postponed.saturating_add(1);
-            let after = doubled(*attempt, Duration::from_millis(10), 6);
+            let after = wait(*attempt);
             let why = "it has overtaken an earlier job of its subject";
             self.postponed.push(Postponed { job_id: *job_id, attempt: *attempt, after, why });
         }

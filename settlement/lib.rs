@@ -4,6 +4,7 @@
 //! one transaction with the claim. How many statements that takes does not depend on the size of
 //! the batch.
 
+mod behind;
 mod committed;
 mod decide;
 mod decisions;

@@ -250,6 +250,9 @@ impl Settler {
             Ok((stored, seen)) => match tx.commit().await {
                 Ok(()) => {
                     self.remember().remembered.learn(&seen.desk, &seen.want, seen.ids);
+                    if stored.decisions.report.postponed > 0 {
+                        self.put_back.note();
+                    }
                     turn.reached(Stage::Ended);
                     Ok(self.told(&stored, since))
                 }

@@ -6,6 +6,7 @@ use outbox::{Cursor, Suspects};
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
+use crate::behind::PutBack;
 use crate::committed::Watcher;
 use crate::foresight::Remembered;
 use crate::plans::Plans;
@@ -51,6 +52,7 @@ pub struct Settler {
     pub(crate) settings: Settings,
     pub(crate) stripe: i16,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) put_back: PutBack,
     pub(crate) watcher: Option<Watcher>,
 }
 
@@ -106,6 +108,7 @@ impl Settler {
             settings,
             stripe,
             memory: Mutex::new(memory),
+            put_back: PutBack::default(),
             watcher: None,
         })
     }

@@ -4,6 +4,7 @@ use jobs::{AnyJob, Desk, Job, Want};
 use outbox::{Claimed, Trouble};
 use sqlx::{Executor, PgConnection};
 
+use crate::behind::Behind;
 use crate::committed::Stored;
 use crate::decide::decide;
 use crate::decisions::Decisions;
@@ -27,6 +28,7 @@ struct Loaded {
     /// Every job of the batch in the order of the ids, those that could not be read included.
     all: Vec<i64>,
     pauses: Pauses,
+    behind: Behind,
     /// What became of those that could not be read.
     unread: Decisions,
     /// Numbers for what the batch causes and decides itself.
@@ -54,7 +56,9 @@ impl Settler {
         claimed: Vec<Claimed>,
         turn: &mut Turn,
     ) -> Result<(Stored, Seen), Failure> {
+        let mut behind = Behind::new(&self.put_back);
         let moment = outbox::moment(&mut *db).await?;
+        behind.begin(&moment);
         moment.within_window()?;
         if self.remember().plans.are_old(moment.backend, claimed.len()) {
             db.execute("discard plans").await?;
@@ -73,7 +77,8 @@ impl Settler {
         load::rows(db, &mut desk, &jobs, &mut want).await?;
         let ids = self.accounts(&want).await?;
         let pauses = Pauses::read(&moment);
-        let mut loaded = Loaded { desk, want, ids, jobs, all, pauses, unread: unread_decisions, caused: Vec::new() };
+        let mut loaded =
+            Loaded { desk, want, ids, jobs, all, pauses, behind, unread: unread_decisions, caused: Vec::new() };
         let foreseen = self.store_foreseen(db, &mut loaded).await?;
         turn.reached(Stage::Stored);
         turn.until(Stage::Ended).await;
@@ -163,7 +168,8 @@ impl Loaded {
     async fn decide(&mut self, db: &mut PgConnection, desk: Desk) -> Result<(Desk, Decisions), Failure> {
         let (mut decisions, mut pauses) = (self.unread.clone(), self.pauses.clone());
         pauses.look_ahead(&mut *db, &self.jobs).await?;
-        let mut desk = decide(desk, &self.jobs, &mut pauses, &mut decisions)?;
+        self.behind.look(&mut *db, &self.jobs, &self.all).await?;
+        let mut desk = decide(desk, &self.jobs, &mut pauses, &self.behind, &mut decisions)?;
         if self.is_large() {
             let missing = follow_up::count(&desk).saturating_sub(self.caused.len());
             if missing > 0 {

@@ -1,8 +1,15 @@
 //! What comes in the wrong order, or all at once: batches have an order within, the queue has none.
 
 use expect_test::expect;
+use futures_util::future::join3;
+use settlement::{Report, Settler};
+use sqlx::Executor;
 
-use crate::harness::{Db, lock, mark_paid, refund, register, release};
+use crate::harness::{Db, cancel, lock, mark_paid, refund, register, release, until};
+
+async fn settle(settler: &Settler) -> Report {
+    settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap()
+}
 
 /// A release that a worker comes to before the lock waits for it.
 #[tokio::test]
@@ -114,6 +121,82 @@ async fn a_refusal_waits_for_what_it_overtook() {
         (db.outcome(released).await.as_str(), db.outcome(paid).await.as_str()),
         ("rejected wrong_state", "settled")
     );
+    db.verified().await;
+}
+
+/// The same where the answer would be yes: what was put back has its turn first, whichever comes round to the
+/// worker first.
+#[tokio::test]
+async fn an_acceptance_waits_for_what_was_put_back() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    let paid = db.ask(mark_paid(trade, buyer)).await;
+    let quick = db.settler().await;
+    assert_eq!(settle(&quick).await.postponed, 1, "its trade is not there yet");
+    slow.settle(held).await.unwrap();
+
+    db.sql("update outbox set run_at = run_at + interval '1 hour'").await;
+    let given_up = db.ask(cancel(trade, buyer)).await;
+    let report = settle(&quick).await;
+    assert_eq!((report.postponed, report.ended()), (1, 0));
+    expect![[r#"
+        5 trade-event attempt 1 the trade's lock has not settled yet
+        6 trade-event attempt 1 an earlier job of its subject waits
+    "#]]
+    .assert_eq(&db.queue_text().await);
+
+    db.sql("update outbox set run_at = run_at - interval '1 hour' where run_at > clock() + interval '50 minutes'")
+        .await;
+    db.drain().await;
+    assert_eq!((db.outcome(paid).await.as_str(), db.outcome(given_up).await.as_str()), ("settled", "settled"));
+    db.verified().await;
+}
+
+/// Nor does it pass what the batch before it, of the same worker, is just putting back.
+#[tokio::test]
+async fn an_acceptance_waits_for_what_the_batch_before_puts_back() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+
+    // So large that it is foreseen: it puts the payment back before the one behind reads any trade.
+    let paid = db.ask(mark_paid(trade, buyer)).await;
+    db.ask_all(&vec![register(None); 299]).await;
+    let given_up = db.ask(cancel(trade, buyer)).await;
+    let settler = db.settler_on(db.worker.clone(), 300).await;
+    let one = settler.claim().await.unwrap().unwrap();
+    let two = settler.claim().await.unwrap().unwrap();
+    assert_eq!((one.len(), two.ids()), (300, vec![given_up]));
+    db.sql(
+        "create table gate ();
+        create function wait_at_gate() returns trigger language plpgsql security definer as
+            $$ begin lock table gate in share mode; return null; end $$;
+        create trigger wait_at_gate after update on outbox for each statement execute function wait_at_gate()",
+    )
+    .await;
+    let mut gate = db.owner.begin().await.unwrap();
+    gate.execute("lock table gate in exclusive mode").await.unwrap();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let meanwhile = async {
+        until("the first batch puts back", async || {
+            sqlx::query_scalar::<_, i64>(waits).fetch_one(&db.owner).await.unwrap() == 1
+        })
+        .await;
+        slow.settle(held).await.unwrap();
+        gate.rollback().await.unwrap();
+    };
+    let (second, first, ()) = join3(settler.settle(two), settler.settle(one), meanwhile).await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.postponed, first.settled, second.postponed), (1, 299, 1));
+    db.drain().await;
+    assert_eq!((db.outcome(paid).await.as_str(), db.outcome(given_up).await.as_str()), ("settled", "settled"));
     db.verified().await;
 }
 

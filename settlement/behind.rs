@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jobs::{AnyJob, Job, doubled};
+use outbox::Moment;
+use rustc_hash::FxHashSet;
+use sqlx::PgConnection;
+
+/// How long a job waits for one that it has overtaken: what does not come back soon is looked for less often.
+pub(crate) fn wait(attempt: i32) -> Duration {
+    doubled(attempt, Duration::from_millis(10), 6)
+}
+
+/// How many batches of a worker have put jobs back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PutBack(Arc<AtomicU64>);
+
+impl PutBack {
+    /// A batch that has done so is committed.
+    pub(crate) fn note(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The jobs of a batch that stand behind another one, which was received earlier, is about the same thing and
+/// was put back. What was asked for first is decided first, also where the answer would be yes.
+///
+/// Another worker's batch that is about to put a job back is not waited for: the two are as good as asked for
+/// at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind {
+    /// Whether anything waited when the batch began.
+    any: bool,
+    /// A batch before this one in the same worker's hands may have put something back since.
+    put_back: PutBack,
+    seen: u64,
+    jobs: FxHashSet<i64>,
+}
+
+impl Behind {
+    /// Nothing is known yet. To be called before the moment is read.
+    pub(crate) fn new(put_back: &PutBack) -> Self {
+        let seen = put_back.0.load(Ordering::Acquire);
+        Self { any: false, put_back: put_back.clone(), seen, jobs: FxHashSet::default() }
+    }
+
+    /// Notes whether anything waits at the moment at which the batch begins.
+    pub(crate) fn begin(&mut self, moment: &Moment) {
+        self.any = moment.waiting;
+    }
+
+    /// Looks for such jobs. To be called under the locks of the batch; where nothing waits it asks nothing.
+    pub(crate) async fn look(
+        &mut self,
+        db: &mut PgConnection,
+        jobs: &[(Job, AnyJob)],
+        all: &[i64],
+    ) -> Result<(), sqlx::Error> {
+        if !self.any && self.put_back.0.load(Ordering::Acquire) == self.seen {
+            return Ok(());
+        }
+        let subjects: Vec<(i64, i64)> =
+            jobs.iter().filter_map(|(job, kind)| subject_of(kind).map(|subject| (job.id.0, subject))).collect();
+        self.jobs = outbox::behind_waiting(db, &subjects, all).await?.into_iter().collect();
+        Ok(())
+    }
+
+    /// Whether this job does.
+    pub(crate) fn has(&self, job: &Job) -> bool {
+        self.jobs.contains(&job.id.0)
+    }
+}
+
+/// What a job is about, if it is one that waits for others: a timer has rules of its own.
+fn subject_of(kind: &AnyJob) -> Option<i64> {
+    kind.subject().filter(|_| !matches!(kind, AnyJob::TimerExpiry(_)))
+}
