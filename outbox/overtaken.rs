@@ -1,3 +1,8 @@
+//! What else is queued about the same subject. The statements subtract where jobs before another are meant,
+//! so that no index with the jobs' numbers serves them: in one of them the server would walk through all
+//! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. And one that is asked for each batch
+//! is limited, which the server cannot turn into a join with all that waits.
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -20,7 +25,7 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
         r#"
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         where exists (select from outbox o
-            where o.subject = a.subject and o.job_id < a.job_id and o.job_id <> all ($3)
+            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
                 and (o.attempt > 0 or o.run_at <= (select clock()) or o.last_error is not null))
         "#,
         &ids,
@@ -51,9 +56,12 @@ pub async fn behind_waiting(
     sqlx::query_scalar!(
         r#"
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
-        where exists (select from outbox o
-            where o.subject = a.subject and o.attempt > 0 and o.job_id < a.job_id and o.job_id <> all ($3)
-                and (select j.kind <> 'timer-expiry' from job j where j.id = o.job_id))
+        cross join lateral (
+            select from outbox o
+            where o.subject = a.subject and o.attempt > 0 and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
+                and (select j.kind <> 'timer-expiry' from job j where j.id = o.job_id)
+            limit 1
+        ) earlier
         "#,
         &ids,
         &subjects,

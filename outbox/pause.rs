@@ -105,7 +105,8 @@ pub async fn put_off(db: &mut PgConnection, jobs: &[PutOff]) -> Result<(), sqlx:
 /// subject was received earlier and is not part of `batch`. Each job is given with its subject,
 /// and told of with the pause that the other waits for.
 ///
-/// Asked under the lock of the subject, as [`crate::overtaken`].
+/// Asked under the lock of the subject, as [`crate::overtaken`], and written as that is so that only the index of
+/// subjects serves it.
 ///
 /// # Errors
 /// Any error of the database.
@@ -124,9 +125,9 @@ pub async fn behind_paused(
         from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         cross join lateral (
             select o.last_error from outbox o
-            where o.subject = a.subject and o.job_id < a.job_id and o.job_id <> all ($3)
-                and o.last_error like 'paused: %' and o.run_at > (select clock())
-            order by o.job_id limit 1
+            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
+                and o.last_error || '' like 'paused: %' and (o.run_at > (select clock())) is true
+            order by o.job_id - a.job_id limit 1
         ) f
         "#,
         &ids,

@@ -20,6 +20,7 @@ mod settler;
 mod store;
 mod tables;
 mod timers;
+mod trust;
 mod turn;
 mod verification;
 pub mod verify;

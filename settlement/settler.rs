@@ -12,6 +12,7 @@ use crate::foresight::Remembered;
 use crate::plans::Plans;
 use crate::tables::asset::load_assets;
 use crate::tables::rules;
+use crate::trust::Trust;
 use crate::turn::{Line, Turn};
 
 /// How long a claim may start behind rows that came back, such as retries.
@@ -63,6 +64,7 @@ pub(crate) struct Memory {
     pub(crate) rules: Rules,
     pub(crate) remembered: Remembered,
     pub(crate) plans: Plans,
+    pub(crate) trust: Trust,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
@@ -95,6 +97,7 @@ impl Settler {
             rules,
             remembered: Remembered::default(),
             plans: Plans::default(),
+            trust: Trust::default(),
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),

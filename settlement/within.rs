@@ -84,9 +84,12 @@ impl Settler {
         turn.until(Stage::Ended).await;
         let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
         match foreseen {
-            Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {}
+            Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {
+                self.remember().trust.note(true);
+            }
             Some(_) => {
                 tracing::debug!("what was foreseen is not what was decided");
+                self.remember().trust.note(false);
                 // With the savepoint go the locks that were taken since, and with them what was read under
                 // them: it is all read and decided once more, where nothing of what was foreseen is left.
                 db.execute("rollback to savepoint foreseen").await?;
@@ -121,7 +124,7 @@ impl Settler {
         db: &mut PgConnection,
         loaded: &mut Loaded,
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
-        if self.lane != Self::LANE || !loaded.is_large() {
+        if self.lane != Self::LANE || !loaded.is_large() || !self.remember().trust.foresees() {
             return Ok(None);
         }
         db.execute("savepoint foreseen").await?;

@@ -4,9 +4,9 @@ use sqlx::{AssertSqlSafe, PgConnection, query_scalar};
 
 use crate::harness::{Db, register};
 
-/// The plan that a connection keeps for the statement that begins like this.
+/// The plan that a connection keeps for the statement that is like this.
 async fn kept_plan(db: &mut PgConnection, statement: &str, arguments: &str) -> String {
-    let name: String = query_scalar("select name from pg_prepared_statements where statement like $1 || '%'")
+    let name: String = query_scalar("select name from pg_prepared_statements where statement like $1")
         .bind(statement)
         .fetch_one(&mut *db)
         .await
@@ -38,9 +38,30 @@ async fn a_burst_onto_an_empty_queue_is_looked_up_by_its_keys() {
     }
     assert_eq!(settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap().settled, 1_000);
     let mut connection = pool.acquire().await.unwrap();
-    let plan = kept_plan(&mut connection, "delete from outbox where job_id = any", "'{1}'").await;
+    let plan = kept_plan(&mut connection, "delete from outbox where job_id = any%", "'{1}'").await;
     assert!(plan.contains("outbox_pk"), "{plan}");
     drop(connection);
     db.drain_with(&settler).await;
     db.verified().await;
+}
+
+/// What is asked about the subjects of a batch is looked up by these, however empty the queue was.
+#[tokio::test]
+async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
+    let db = Db::new().await;
+    db.sql("vacuum analyze outbox").await;
+    let pool = db.pool("holdfast_worker", 1).await;
+    let mut connection = pool.acquire().await.unwrap();
+    let about = [(7, 3), (8, 4)];
+    assert_eq!(outbox::overtaken(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
+    assert_eq!(outbox::behind_waiting(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
+    assert_eq!(outbox::behind_paused(&mut connection, &about, &[1]).await.unwrap(), []);
+    for (told, index, arguments) in [
+        ("%o.last_error is not null%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
+        ("%o.attempt > 0 and%", "outbox_waiting", "'{7,8}', '{3,4}', '{1}'"),
+        ("%as _pause!_%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
+    ] {
+        let plan = kept_plan(&mut connection, told, arguments).await;
+        assert!(plan.contains(index) && !plan.contains("outbox_pk") && !plan.contains("outbox_next"), "{plan}");
+    }
 }
