@@ -37,8 +37,9 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
 }
 
 /// Which of these jobs stand behind another that was tried and put back: something about the same subject was
-/// received earlier and is not part of `batch`. Each job is given with its subject. A timer is not waited for: it
-/// waits itself for what was received in time.
+/// received earlier, is of one of these kinds and is not part of `batch`. Each job is given with its subject, of
+/// which a client may have named any: so the kinds are those that have subjects of one sort. What a pause has put
+/// off is the pause's: see [`crate::behind_paused`].
 ///
 /// Asked under the lock of the subject, as [`overtaken`].
 ///
@@ -47,6 +48,7 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
 pub async fn behind_waiting(
     db: &mut PgConnection,
     jobs: &[(i64, i64)],
+    kinds: &[&str],
     batch: &[i64],
 ) -> Result<Vec<i64>, sqlx::Error> {
     if jobs.is_empty() {
@@ -59,13 +61,15 @@ pub async fn behind_waiting(
         cross join lateral (
             select from outbox o
             where o.subject = a.subject and o.attempt > 0 and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
-                and (select j.kind <> 'timer-expiry' from job j where j.id = o.job_id)
+                and coalesce(o.last_error, '') not like 'paused: %'
+                and (select j.kind = any ($4) from job j where j.id = o.job_id)
             limit 1
         ) earlier
         "#,
         &ids,
         &subjects,
         batch,
+        kinds as _,
     )
     .fetch_all(db)
     .await

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jobs::{AnyJob, Job, doubled};
+use jobs::{AnyJob, Job, Kind, Refund, Release, TradeEvent, doubled};
 use outbox::Moment;
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
@@ -23,7 +23,7 @@ impl PutBack {
     }
 }
 
-/// The jobs of a batch that stand behind another one, which was received earlier, is about the same thing and
+/// The jobs of a batch that stand behind another one, which was received earlier, is about the same trade and
 /// was put back. What was asked for first is decided first, also where the answer would be yes.
 ///
 /// Another worker's batch that is about to put a job back is not waited for: the two are as good as asked for
@@ -61,8 +61,8 @@ impl Behind {
             return Ok(());
         }
         let subjects: Vec<(i64, i64)> =
-            jobs.iter().filter_map(|(job, kind)| subject_of(kind).map(|subject| (job.id.0, subject))).collect();
-        self.jobs = outbox::behind_waiting(db, &subjects, all).await?.into_iter().collect();
+            jobs.iter().filter_map(|(job, kind)| trade_of(kind).map(|subject| (job.id.0, subject))).collect();
+        self.jobs = outbox::behind_waiting(db, &subjects, &ABOUT_TRADES, all).await?.into_iter().collect();
         Ok(())
     }
 
@@ -72,7 +72,14 @@ impl Behind {
     }
 }
 
-/// What a job is about, if it is one that waits for others: a timer has rules of its own.
-fn subject_of(kind: &AnyJob) -> Option<i64> {
-    kind.subject().filter(|_| !matches!(kind, AnyJob::TimerExpiry(_)))
+/// The kinds whose order counts. A timer has rules of its own, and what operators say of a person must not wait
+/// for something that names that person's number as a trade's.
+const ABOUT_TRADES: [&str; 3] = [TradeEvent::NAME, Release::NAME, Refund::NAME];
+
+/// The trade that a job is about, if it is one of these kinds.
+fn trade_of(kind: &AnyJob) -> Option<i64> {
+    match kind {
+        AnyJob::TradeEvent(_) | AnyJob::Release(_) | AnyJob::Refund(_) => kind.subject(),
+        _ => None,
+    }
 }

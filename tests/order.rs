@@ -2,10 +2,11 @@
 
 use expect_test::expect;
 use futures_util::future::join3;
+use jobs::{AnyJob, UserFlag, UserId};
 use settlement::{Report, Settler};
 use sqlx::Executor;
 
-use crate::harness::{Db, cancel, lock, mark_paid, refund, register, release, until};
+use crate::harness::{Db, SUBMITTER, ask_by, cancel, fresh_key, lock, mark_paid, refund, register, release, until};
 
 async fn settle(settler: &Settler) -> Report {
     settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap()
@@ -153,6 +154,31 @@ async fn an_acceptance_waits_for_what_was_put_back() {
         .await;
     db.drain().await;
     assert_eq!((db.outcome(paid).await.as_str(), db.outcome(given_up).await.as_str()), ("settled", "settled"));
+    db.verified().await;
+}
+
+/// Whoever names somebody's number as a trade's does not keep an operator from freezing them.
+#[tokio::test]
+async fn a_freeze_waits_for_nothing_that_takes_a_person_for_a_trade() {
+    let db = Db::new().await;
+    assert_eq!(db.operators().await.len(), 2);
+    let [person, other] = db.people().await;
+    let stray = db.ask(mark_paid(person, other)).await;
+    let settler = db.settler().await;
+    assert_eq!(settle(&settler).await.postponed, 1);
+    db.sql("update outbox set run_at = run_at + interval '1 hour'").await;
+    let freeze = AnyJob::UserFlag(UserFlag {
+        user_id: UserId(person),
+        frozen: Some(true),
+        tier: None,
+        kyc: None,
+        reason: "a test".to_owned(),
+    });
+    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &freeze)]).await.unwrap();
+    assert_eq!(settle(&settler).await.settled, 1);
+    db.sql("update outbox set run_at = run_at - interval '1 hour'").await;
+    db.drain().await;
+    assert_eq!(db.outcome(stray).await, "rejected trade_unknown");
     db.verified().await;
 }
 

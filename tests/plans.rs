@@ -54,11 +54,11 @@ async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
     let mut connection = pool.acquire().await.unwrap();
     let about = [(7, 3), (8, 4)];
     assert_eq!(outbox::overtaken(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
-    assert_eq!(outbox::behind_waiting(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
+    assert_eq!(outbox::behind_waiting(&mut connection, &about, &["release"], &[1]).await.unwrap(), [0_i64; 0]);
     assert_eq!(outbox::behind_paused(&mut connection, &about, &[1]).await.unwrap(), []);
     for (told, index, arguments) in [
         ("%o.last_error is not null%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
-        ("%o.attempt > 0 and%", "outbox_waiting", "'{7,8}', '{3,4}', '{1}'"),
+        ("%o.attempt > 0 and%", "outbox_waiting", "'{7,8}', '{3,4}', '{1}', '{release}'"),
         ("%as _pause!_%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
     ] {
         let plan = kept_plan(&mut connection, told, arguments).await;
