@@ -78,8 +78,5 @@ const ABOUT_TRADES: [&str; 3] = [TradeEvent::NAME, Release::NAME, Refund::NAME];
 
 /// The trade that a job is about, if it is one of these kinds.
 fn trade_of(kind: &AnyJob) -> Option<i64> {
-    match kind {
-        AnyJob::TradeEvent(_) | AnyJob::Release(_) | AnyJob::Refund(_) => kind.subject(),
-        _ => None,
-    }
+    kind.subject().filter(|_| ABOUT_TRADES.contains(&kind.info().name))
 }
