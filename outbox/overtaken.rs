@@ -1,7 +1,7 @@
 //! What else is queued about the same subject. The statements subtract where jobs before another are meant,
 //! so that no index with the jobs' numbers serves them: in one of them the server would walk through all
-//! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. And one that is asked for each batch
-//! is limited, which the server cannot turn into a join with all that waits.
+//! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. One that is asked
+//! for each batch is limited, which the server cannot turn into a join with all that waits.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jobs::{AnyJob, Job, Kind, Refund, Release, TradeEvent, doubled};
+use jobs::{AnyJob, Job, Kind, ReferralCommission, Refund, Release, TimerExpiry, TradeEvent, doubled};
 use outbox::Moment;
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
@@ -79,4 +79,12 @@ const ABOUT_TRADES: [&str; 3] = [TradeEvent::NAME, Release::NAME, Refund::NAME];
 /// The trade that a job is about, if it is one of these kinds.
 fn trade_of(kind: &AnyJob) -> Option<i64> {
     kind.subject().filter(|_| ABOUT_TRADES.contains(&kind.info().name))
+}
+
+/// What a job is about: a sort of thing and its number. Numbers alone do not tell, since a client may name that of
+/// a person as a trade's.
+pub(crate) fn about(kind: &AnyJob) -> Option<(&'static str, i64)> {
+    let name = kind.info().name;
+    let is_trades = ABOUT_TRADES.contains(&name) || [TimerExpiry::NAME, ReferralCommission::NAME].contains(&name);
+    kind.subject().map(|subject| (if is_trades { "trade" } else { name }, subject))
 }

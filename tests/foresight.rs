@@ -40,6 +40,11 @@ async fn a_balance_that_another_worker_has_spent_is_not_spent_again() {
     let report = settle(&remembers).await;
     assert_eq!((report.settled, report.rejected), (100, 200));
     assert_eq!(settled(&db).await, 401);
+    // What was foreseen was wrong, so the next batch is stored only as it is decided.
+    db.fund(seller, "eth", "1").await;
+    db.ask_all(&vec![lock(seller, buyer, "eth", "0.001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.settled, 300);
+    assert_eq!(settled(&db).await, 701);
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.90000000");
     db.verified().await;
 }

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use futures_util::future::join3;
 use jobs::{AnyJob, UserFlag, UserId};
-use settlement::{Report, Settler};
+use settlement::{Batch, Report, Settler};
 use sqlx::Executor;
 
 use crate::harness::{Db, SUBMITTER, ask_by, cancel, fresh_key, lock, mark_paid, refund, register, release, until};
@@ -12,16 +12,29 @@ async fn settle(settler: &Settler) -> Report {
     settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap()
 }
 
+/// A trade whose lock a worker holds and has not settled yet.
+struct Opening {
+    people: [i64; 2],
+    trade: i64,
+    slow: Settler,
+    held: Batch,
+}
+
+async fn opening(db: &Db) -> Opening {
+    let people = db.people().await;
+    db.fund(people[0], "btc", "0.9").await;
+    let trade = db.ask(lock(people[0], people[1], "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    assert_eq!(held.ids(), [trade]);
+    Opening { people, trade, slow, held }
+}
+
 /// A release that a worker comes to before the lock waits for it.
 #[tokio::test]
 async fn what_overtakes_its_lock_waits_for_it() {
     let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let slow = db.settler_on(db.worker.clone(), 1).await;
-    let held = slow.claim().await.unwrap().unwrap();
-    assert_eq!(held.ids(), [trade]);
+    let Opening { people: [seller, buyer], trade, slow, held } = opening(&db).await;
 
     let paid = db.ask(mark_paid(trade, buyer)).await;
     let released = db.ask(release(trade, seller)).await;
@@ -50,11 +63,7 @@ async fn what_overtakes_its_lock_waits_for_it() {
 #[tokio::test]
 async fn a_backlog_that_has_stood_for_long_is_not_refused() {
     let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let slow = db.settler_on(db.worker.clone(), 1).await;
-    let held = slow.claim().await.unwrap().unwrap();
+    let Opening { people: [seller, buyer], trade, slow, held } = opening(&db).await;
     let jobs = db.ask_all(&[mark_paid(trade, buyer), release(trade, seller)]).await;
     db.pass("2 hours").await;
     // Received before the deadline, which runs from the lock.
@@ -130,11 +139,7 @@ async fn a_refusal_waits_for_what_it_overtook() {
 #[tokio::test]
 async fn an_acceptance_waits_for_what_was_put_back() {
     let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let slow = db.settler_on(db.worker.clone(), 1).await;
-    let held = slow.claim().await.unwrap().unwrap();
+    let Opening { people: [_, buyer], trade, slow, held } = opening(&db).await;
     let paid = db.ask(mark_paid(trade, buyer)).await;
     let quick = db.settler().await;
     assert_eq!(settle(&quick).await.postponed, 1, "its trade is not there yet");
@@ -163,18 +168,18 @@ async fn a_freeze_waits_for_nothing_that_takes_a_person_for_a_trade() {
     let db = Db::new().await;
     assert_eq!(db.operators().await.len(), 2);
     let [person, other] = db.people().await;
+    let freeze = |frozen| {
+        let (user_id, reason) = (UserId(person), "a test".to_owned());
+        AnyJob::UserFlag(UserFlag { user_id, frozen: Some(frozen), tier: None, kyc: None, reason })
+    };
     let stray = db.ask(mark_paid(person, other)).await;
+    // Behind it in one batch, and behind it when it was put back.
     let settler = db.settler().await;
-    assert_eq!(settle(&settler).await.postponed, 1);
+    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &freeze(true))]).await.unwrap();
+    let report = settle(&settler).await;
+    assert_eq!((report.postponed, report.settled), (1, 1));
     db.sql("update outbox set run_at = run_at + interval '1 hour'").await;
-    let freeze = AnyJob::UserFlag(UserFlag {
-        user_id: UserId(person),
-        frozen: Some(true),
-        tier: None,
-        kyc: None,
-        reason: "a test".to_owned(),
-    });
-    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &freeze)]).await.unwrap();
+    db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &freeze(false))]).await.unwrap();
     assert_eq!(settle(&settler).await.settled, 1);
     db.sql("update outbox set run_at = run_at - interval '1 hour'").await;
     db.drain().await;
@@ -186,11 +191,7 @@ async fn a_freeze_waits_for_nothing_that_takes_a_person_for_a_trade() {
 #[tokio::test]
 async fn an_acceptance_waits_for_what_the_batch_before_puts_back() {
     let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
-    let slow = db.settler_on(db.worker.clone(), 1).await;
-    let held = slow.claim().await.unwrap().unwrap();
+    let Opening { people: [_, buyer], trade, slow, held } = opening(&db).await;
 
     // So large that it is foreseen: it puts the payment back before the one behind reads any trade.
     let paid = db.ask(mark_paid(trade, buyer)).await;
