@@ -1,7 +1,7 @@
 //! What else is queued about the same subject. The statements subtract where jobs before another are meant,
 //! so that no index with the jobs' numbers serves them: in one of them the server would walk through all
-//! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. One that is asked
-//! for each batch is limited, which the server cannot turn into a join with all that waits.
+//! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. And each is
+//! limited to one, which the server cannot turn into a join with all that waits.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -24,9 +24,12 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
     sqlx::query_scalar!(
         r#"
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
-        where exists (select from outbox o
+        cross join lateral (
+            select from outbox o
             where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
-                and (o.attempt > 0 or o.run_at <= (select clock()) or o.last_error is not null))
+                and (o.attempt > 0 or o.run_at <= (select clock()) or o.last_error is not null)
+            limit 1
+        ) earlier
         "#,
         &ids,
         &subjects,
