@@ -23,6 +23,8 @@ pub struct Moment {
     pub waiting: bool,
     /// The server's process that this connection belongs to.
     pub backend: i32,
+    /// When that server was started: another one that takes over was started at another time.
+    pub server_started: DateTime<Utc>,
 }
 
 impl Moment {
@@ -59,7 +61,8 @@ pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
     sqlx::query_as!(
         Moment,
         r#"
-        select clock() as "now!", pg_backend_pid() as "backend!", (select oldest_binary from schema) as "oldest_binary!",
+        select clock() as "now!", pg_backend_pid() as "backend!",
+            pg_postmaster_start_time() as "server_started!", (select oldest_binary from schema) as "oldest_binary!",
             exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
             exists (select from outbox o where o.attempt > 0) as "waiting!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"

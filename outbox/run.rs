@@ -96,6 +96,22 @@ impl Run {
         Ok(suspects)
     }
 
+    /// Whether no other worker of the lane is about, as far as anybody knows.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn is_alone(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"
+            select not exists (select from worker_run where lane = $1 and end_kind is null and id <> $2) as "alone!"
+            "#,
+            self.lane,
+            self.id(),
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+
     /// Ends what the dead have left open. The server does not by itself where it waits for rows to copy: a
     /// process that is stopped in the middle of that would keep its locks until it goes on.
     async fn end_sessions(&self) -> Result<(), sqlx::Error> {

@@ -1,44 +1,111 @@
 //! What a worker remembers of what its batches left behind: enough to foresee what the next one will
 //! decide, before it holds a lock on anything that batches share.
 
-use jobs::{Desk, User, UserId, Want};
+use chrono::{DateTime, Utc};
+use jobs::{User, UserId, Want};
 use ledger::{AccountId, AccountKey};
-use rustc_hash::FxHashMap;
+use outbox::Moment;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::tables::account::{Heads, Ids};
+use crate::within::Seen;
 
 /// How many accounts and how many people are remembered: some 120 bytes each.
 const REMEMBERED_MAX: usize = 200_000;
 
+/// Nobody was ever changed so often.
+const UNKNOWN: i64 = -1;
+
+/// Of so many connections it is noted at most that they lead to the server that is remembered.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Since when everything has been remembered without a break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Since(u64);
+
+/// A server's start and its process at the other end of a connection.
+type Connection = (DateTime<Utc>, i32);
+
+/// What a batch takes to be so without reading it, and what is to show that it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The next entry of each of these accounts shows it, and [`crate::tables::account::are_newest`].
+    pub(crate) heads: Heads,
+    /// They are as they were as long as nobody was changed.
+    pub(crate) users: FxHashMap<UserId, User>,
+    /// How often anybody had been changed when they were read; `None` if that is not to be asked.
+    pub(crate) user_changes: Option<i64>,
+}
+
 /// What is remembered of accounts and people. Others may have changed all of it since: whoever decides
-/// reads it again, under locks.
+/// reads it again, under locks, or has the database refuse what would rest on anything else
+/// (decision 17).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
     pub(crate) ids: Ids,
     pub(crate) heads: Heads,
     pub(crate) users: FxHashMap<UserId, User>,
+    /// How often anybody had been changed before any of them was read.
+    user_changes: i64,
+    connections: FxHashSet<Connection>,
+    since: Since,
 }
 
 impl Remembered {
+    /// Takes note of the connection of a batch that begins. Over a new one everything is forgotten: there may
+    /// be another server at its end, or the same one after a crash, and it may have lost what was committed
+    /// last.
+    pub(crate) fn meet(&mut self, moment: &Moment) -> Since {
+        let connection = (moment.server_started, moment.backend);
+        if !self.connections.contains(&connection) {
+            let mut connections = std::mem::take(&mut self.connections);
+            if connections.len() >= CONNECTIONS_MAX {
+                connections.clear();
+            }
+            connections.insert(connection);
+            self.forget();
+            self.connections = connections;
+        }
+        self.since
+    }
+
+    /// Forgets everything; what batches in hand have seen is not taken in either.
+    pub(crate) fn forget(&mut self) {
+        let since = Since(self.since.0.wrapping_add(1));
+        *self = Self { since, user_changes: UNKNOWN, ..Self::default() };
+    }
+
+    /// What is remembered of the people that a batch asks for, and of the accounts if it `trusts` the balances;
+    /// nothing if anything was forgotten since it began.
+    pub(crate) fn known(&self, since: Since, want: &Want, ids: &Ids, trusts: bool) -> Known {
+        if since != self.since {
+            return Known { user_changes: Some(UNKNOWN), ..Known::default() };
+        }
+        let head = |id: &AccountId| Some((*id, *self.heads.get(id)?));
+        let user = |id: &UserId| Some((*id, self.users.get(id)?.clone()));
+        Known {
+            heads: if trusts { ids.values().filter_map(head).collect() } else { Heads::default() },
+            users: want.users.iter().filter_map(user).collect(),
+            user_changes: Some(self.user_changes),
+        }
+    }
+
     /// The ids of those accounts that a batch asks for.
     pub(crate) fn ids_for(&self, want: &Want) -> Ids {
         let keys = want.accounts.union(&want.existing);
         keys.filter_map(|key: &AccountKey| Some((*key, *self.ids.get(key)?))).collect()
     }
 
-    /// What is remembered of what a batch asks for.
-    pub(crate) fn of(&self, want: &Want, ids: &Ids) -> Self {
-        let head = |id: &AccountId| Some((*id, *self.heads.get(id)?));
-        let user = |id: &UserId| Some((*id, self.users.get(id)?.clone()));
-        Self {
-            ids: Ids::default(),
-            heads: ids.values().filter_map(head).collect(),
-            users: want.users.iter().filter_map(user).collect(),
+    /// Takes in what a committed batch has seen and left behind, if nothing was forgotten since it began.
+    pub(crate) fn learn(&mut self, seen: Seen) {
+        let Seen { desk, want, ids, since, user_changes } = seen;
+        if since != self.since {
+            return;
         }
-    }
-
-    /// Takes in what a committed batch has seen and left behind.
-    pub(crate) fn learn(&mut self, desk: &Desk, want: &Want, ids: Ids) {
+        if let Some(changes) = user_changes.filter(|changes| *changes != self.user_changes) {
+            self.users.clear();
+            self.user_changes = changes;
+        }
         for id in ids.values() {
             if let Some(account) = desk.book.account(*id) {
                 self.heads.insert(*id, (account.version, account.balance));
@@ -55,7 +122,7 @@ impl Remembered {
     /// Forgets what has become too much.
     pub(crate) fn trim(&mut self) {
         if self.ids.len() > REMEMBERED_MAX || self.users.len() > REMEMBERED_MAX {
-            *self = Self::default();
+            self.forget();
         }
     }
 }

@@ -3,7 +3,7 @@ use ledger::{Hold, Subject};
 use providers::nowpayments::Secret;
 use sqlx::PgConnection;
 
-use crate::foresight::Remembered;
+use crate::foresight::Known;
 use crate::tables::{
     account, app_user, corrupt, deposit, ipn_inbox, outcome, parked, pause, principal, referral, trade, withdrawal,
     withdrawal_day,
@@ -79,18 +79,30 @@ pub(crate) async fn rows(
 
 /// Loads and locks what batches share, in the one order of locks: counters of limits, accounts with a
 /// floor, accounts without, people who may be changed. All other people are read last, under the locks
-/// of their wallets.
+/// of their wallets. What is known of balances and people is not read. Answers with how often people were changed
+/// by then, if that is to be asked.
 pub(crate) async fn shared(
     db: &mut PgConnection,
     desk: &mut Desk,
     want: &Want,
     known: &mut account::Ids,
+    remembered: &Known,
     batch: Batch<'_>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Option<i64>, sqlx::Error> {
     withdrawal_day::load(db, desk, &want.days).await?;
-    account::load(db, desk, want, known).await?;
+    account::load(db, desk, want, known, &remembered.heads).await?;
     app_user::lock(db, &want.flagged).await?;
-    load_rest(db, desk, want, batch).await
+    let user_changes = match remembered.user_changes {
+        Some(_) => Some(app_user::changes(db).await?),
+        None => None,
+    };
+    if user_changes == remembered.user_changes {
+        for (id, user) in &remembered.users {
+            desk.users.load(*id, user.clone());
+        }
+    }
+    load_rest(db, desk, want, batch).await?;
+    Ok(user_changes)
 }
 
 /// Puts on a desk what [`shared`] would, without any lock: with what is remembered of accounts and people,
@@ -100,7 +112,7 @@ pub(crate) async fn foresee(
     desk: &mut Desk,
     want: &Want,
     known: &account::Ids,
-    remembered: Remembered,
+    remembered: Known,
     batch: Batch<'_>,
 ) -> Result<(), sqlx::Error> {
     withdrawal_day::foresee(db, desk, &want.days).await?;

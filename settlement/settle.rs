@@ -6,7 +6,6 @@ use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use sqlx::{Postgres, Transaction};
 
 use crate::decide::panic_message;
-use crate::foresight::Remembered;
 use crate::settler::Settler;
 use crate::turn::{Stage, Turn};
 
@@ -249,7 +248,7 @@ impl Settler {
         let result = match settled {
             Ok((stored, seen)) => match tx.commit().await {
                 Ok(()) => {
-                    self.remember().remembered.learn(&seen.desk, &seen.want, seen.ids);
+                    self.remember().remembered.learn(seen);
                     if stored.decisions.report.postponed > 0 {
                         self.put_back.note();
                     }
@@ -267,7 +266,7 @@ impl Settler {
             }
         };
         if result.is_err() {
-            self.remember().remembered = Remembered::default();
+            self.remember().remembered.forget();
             // Whoever comes next must not overtake those before.
             turn.until(Stage::Ended).await;
         }

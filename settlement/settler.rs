@@ -17,6 +17,10 @@ use crate::turn::{Line, Turn};
 
 /// How long a claim may start behind rows that came back, such as retries.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
+/// So many batches are not foreseen at most before it is tried again.
+const FORESIGHT_SKIPPED_MAX: u8 = 16;
+/// So many batches read all balances at most before it is tried again without: what it saves is less.
+const BALANCES_SKIPPED_MAX: u8 = 64;
 /// House accounts have this many stripes.
 const STRIPES: i64 = 16;
 
@@ -64,7 +68,12 @@ pub(crate) struct Memory {
     pub(crate) rules: Rules,
     pub(crate) remembered: Remembered,
     pub(crate) plans: Plans,
-    pub(crate) trust: Trust,
+    /// In what is foreseen of a batch.
+    pub(crate) foresight: Trust,
+    /// In what is remembered of balances, where it is foreseen.
+    pub(crate) balances: Trust,
+    /// Whether other workers settle as well.
+    pub(crate) others: bool,
     pub(crate) suspects: Suspects,
     cursor: Cursor,
     cursor_since: Instant,
@@ -97,7 +106,9 @@ impl Settler {
             rules,
             remembered: Remembered::default(),
             plans: Plans::default(),
-            trust: Trust::default(),
+            foresight: Trust::new(FORESIGHT_SKIPPED_MAX),
+            balances: Trust::new(BALANCES_SKIPPED_MAX),
+            others: false,
             suspects: Suspects::new(),
             cursor: Cursor::START,
             cursor_since: Instant::now(),
@@ -154,6 +165,12 @@ impl Settler {
         memory.suspects = suspects;
         memory.remembered.trim();
         Ok(())
+    }
+
+    /// Other workers of the lane are about, or are not. If they are, nothing is taken to be so because it is
+    /// remembered; if they are not, it is, and found out if they are after all.
+    pub fn company(&self, others: bool) {
+        self.remember().others = others;
     }
 
     /// Whether there are jobs to be taken one at a time.

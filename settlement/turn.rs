@@ -7,8 +7,9 @@ use tokio::sync::watch;
 pub(crate) enum Stage {
     /// It is claimed.
     Claimed,
-    /// It has locked its own rows, and waits for no other batch of this worker that comes later.
-    Stored,
+    /// It has locked its own rows, and waits for no other batch of this worker that comes later; the accounts that it
+    /// asks for are made, so that whoever comes later finds them.
+    Locked,
     /// It is committed or rolled back.
     Ended,
 }
@@ -84,9 +85,9 @@ mod tests {
         let mut first = Turn::behind(&mut line);
         let mut second = Turn::behind(&mut line);
         assert!(at_once(&mut first, Stage::Ended).await);
-        assert!(!at_once(&mut second, Stage::Stored).await);
-        first.reached(Stage::Stored);
-        assert!(at_once(&mut second, Stage::Stored).await);
+        assert!(!at_once(&mut second, Stage::Locked).await);
+        first.reached(Stage::Locked);
+        assert!(at_once(&mut second, Stage::Locked).await);
         assert!(!at_once(&mut second, Stage::Ended).await);
         first.reached(Stage::Ended);
         assert!(at_once(&mut second, Stage::Ended).await);

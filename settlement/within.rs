@@ -8,11 +8,13 @@ use crate::behind::Behind;
 use crate::committed::Stored;
 use crate::decide::decide;
 use crate::decisions::Decisions;
+use crate::foresight::{Known, Since};
 use crate::pauses::Pauses;
 use crate::settle::Failure;
 use crate::settler::Settler;
 use crate::store::{record_settled, same_rows, store_rows, store_shared};
-use crate::tables::account::{Ids, find_all};
+use crate::tables::account::{Ids, are_newest, find_all};
+use crate::tables::entry;
 use crate::turn::{Stage, Turn};
 use crate::{follow_up, load, reading};
 
@@ -33,6 +35,11 @@ struct Loaded {
     unread: Decisions,
     /// Numbers for what the batch causes and decides itself.
     caused: Vec<i64>,
+    since: Since,
+    /// Whether balances are taken as they are remembered.
+    trusts: bool,
+    /// How often people were changed before they were read, if that was asked.
+    user_changes: Option<i64>,
 }
 
 /// What a batch has seen and left behind, to be remembered once it is committed.
@@ -41,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) desk: Desk,
     pub(crate) want: Want,
     pub(crate) ids: Ids,
+    pub(crate) since: Since,
+    pub(crate) user_changes: Option<i64>,
 }
 
 impl Settler {
@@ -49,7 +58,7 @@ impl Settler {
     /// The rows that are the batch's own are locked first, and those that batches share (limits, accounts)
     /// as late as can be. A large batch stores what rests on its own rows before that: as it foresees to
     /// decide with what is remembered of the others. What it then decides under all locks is what counts;
-    /// what was stored otherwise is taken back.
+    /// what was stored otherwise is taken back, and all is read and decided once more.
     pub(crate) async fn settle_within(
         &self,
         db: &mut PgConnection,
@@ -70,41 +79,63 @@ impl Settler {
             let memory = self.remember();
             (memory.assets.clone(), memory.rules.clone())
         };
+        let since = self.remember().remembered.meet(&moment);
         let mut desk = Desk::new(moment.now, self.stripe, assets, rules);
         let mut want = load::wanted(&jobs);
         load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
-        turn.until(Stage::Stored).await;
+        turn.until(Stage::Locked).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
         let ids = self.accounts(&want).await?;
+        turn.reached(Stage::Locked);
         let pauses = Pauses::read(&moment);
-        let mut loaded =
-            Loaded { desk, want, ids, jobs, all, pauses, behind, unread: unread_decisions, caused: Vec::new() };
+        let mut loaded = Loaded {
+            desk,
+            want,
+            ids,
+            jobs,
+            all,
+            pauses,
+            behind,
+            unread: unread_decisions,
+            caused: Vec::new(),
+            since,
+            trusts: false,
+            user_changes: None,
+        };
         let foreseen = self.store_foreseen(db, &mut loaded).await?;
-        turn.reached(Stage::Stored);
         turn.until(Stage::Ended).await;
-        let (mut desk, mut decisions) = loaded.decide_under_locks(db).await?;
-        match foreseen {
-            Some((foreseen, foretold)) if foretold == decisions && same_rows(&foreseen, &desk) => {
-                self.remember().trust.note(true);
-            }
-            Some(_) => {
-                tracing::debug!("what was foreseen is not what was decided");
-                self.remember().trust.note(false);
-                // With the savepoint go the locks that were taken since, and with them what was read under
-                // them: it is all read and decided once more, where nothing of what was foreseen is left.
-                db.execute("rollback to savepoint foreseen").await?;
-                (desk, decisions) = loaded.decide_under_locks(db).await?;
+        let was_foreseen = foreseen.is_some();
+        let stored = match foreseen {
+            Some(foreseen) => self.store_as_foreseen(db, &mut loaded, &foreseen).await?,
+            None => None,
+        };
+        let (desk, decisions) = match stored {
+            Some(stored) => stored,
+            None => {
+                if was_foreseen {
+                    // With the savepoint go the locks that were taken since, and with them what was read under
+                    // them: it is all read and decided once more, where nothing of what was foreseen is left.
+                    db.execute("rollback to savepoint foreseen").await?;
+                }
+                loaded.trusts = false;
+                let known = if loaded.is_large() { self.known(&loaded) } else { Known::default() };
+                let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
                 store_own(db, &desk, &decisions).await?;
+                store_shared(db, &desk).await?;
+                (desk, decisions)
             }
-            None => store_own(db, &desk, &decisions).await?,
-        }
-        store_shared(db, &desk).await?;
-        let Loaded { want, ids, mut jobs, .. } = loaded;
+        };
+        let Loaded { want, ids, mut jobs, user_changes, .. } = loaded;
         // Numbers that were taken after the claim are greater than those in it, unless a server deals them out in
         // blocks.
         jobs.extend(decisions.follow_ups.iter().map(|follow_up| (follow_up.job.clone(), follow_up.cause.kind.clone())));
         jobs.sort_unstable_by_key(|(job, _)| job.id.0);
-        Ok((Stored { decisions, jobs, unread, now: moment.now }, Seen { desk, want, ids }))
+        Ok((Stored { decisions, jobs, unread, now: moment.now }, Seen { desk, want, ids, since, user_changes }))
+    }
+
+    /// What a batch may take to be so under its locks.
+    fn known(&self, loaded: &Loaded) -> Known {
+        self.remember().remembered.known(loaded.since, &loaded.want, &loaded.ids, loaded.trusts)
     }
 
     /// The ids of the accounts that a batch asks for; those that are missing are made.
@@ -124,9 +155,13 @@ impl Settler {
         db: &mut PgConnection,
         loaded: &mut Loaded,
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
-        if self.lane != Self::LANE || !loaded.is_large() || !self.remember().trust.foresees() {
+        if self.lane != Self::LANE || !loaded.is_large() || !self.remember().foresight.tries() {
             return Ok(None);
         }
+        loaded.trusts = {
+            let mut memory = self.remember();
+            !memory.others && memory.balances.tries()
+        };
         db.execute("savepoint foreseen").await?;
         match self.try_foreseen(db, loaded).await {
             Ok(foreseen) => Ok(Some(foreseen)),
@@ -141,12 +176,48 @@ impl Settler {
     }
 
     async fn try_foreseen(&self, db: &mut PgConnection, loaded: &mut Loaded) -> Result<(Desk, Decisions), Failure> {
-        let remembered = self.remember().remembered.of(&loaded.want, &loaded.ids);
+        let remembered = self.known(loaded);
         let mut desk = loaded.desk.clone();
         load::foresee(db, &mut desk, &loaded.want, &loaded.ids, remembered, loaded.batch()).await?;
         let (desk, decisions) = loaded.decide(db, desk).await?;
         store_own(db, &desk, &decisions).await?;
         Ok((desk, decisions))
+    }
+
+    /// Decides under all locks and stores what is left to be stored, if that is what was foreseen. The balances
+    /// of these accounts are those that the batches before have left, as this worker remembers them: if
+    /// another worker has written since, its entries have the versions that this batch would write.
+    ///
+    /// `None` if what was foreseen or remembered is not so: the transaction is to go back then.
+    async fn store_as_foreseen(
+        &self,
+        db: &mut PgConnection,
+        loaded: &mut Loaded,
+        foreseen: &(Desk, Decisions),
+    ) -> Result<Option<(Desk, Decisions)>, Failure> {
+        let known = self.known(loaded);
+        let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
+        let came_true = foreseen.1 == decisions && same_rows(&foreseen.0, &desk);
+        // Where it rests on what is remembered of balances, that is the first to be doubted.
+        if came_true || !loaded.trusts {
+            self.remember().foresight.note(came_true);
+        }
+        if !came_true {
+            tracing::debug!("what was foreseen is not what was decided");
+            if loaded.trusts {
+                self.remember().balances.note(false);
+            }
+            return Ok(None);
+        }
+        let are_so = are_newest(db, &desk, &known.heads).await?
+            && match store_shared(db, &desk).await {
+                Err(error) if entry::are_outdated(&error) => false,
+                stored => stored.map(|()| true)?,
+            };
+        if loaded.trusts {
+            self.remember().balances.note(are_so);
+        }
+        Ok(are_so.then_some((desk, decisions)))
     }
 }
 
@@ -155,11 +226,11 @@ impl Loaded {
         load::Batch { ids: &self.all, jobs: &self.jobs }
     }
 
-    /// Locks and reads what batches share, and decides: what counts.
-    async fn decide_under_locks(&mut self, db: &mut PgConnection) -> Result<(Desk, Decisions), Failure> {
+    /// Locks what batches share, reads of it what is not known, and decides.
+    async fn decide_under_locks(&mut self, db: &mut PgConnection, known: &Known) -> Result<(Desk, Decisions), Failure> {
         let mut desk = self.desk.clone();
         let batch = load::Batch { ids: &self.all, jobs: &self.jobs };
-        load::shared(db, &mut desk, &self.want, &mut self.ids, batch).await?;
+        self.user_changes = load::shared(db, &mut desk, &self.want, &mut self.ids, known, batch).await?;
         self.decide(db, desk).await
     }
 

@@ -56,6 +56,12 @@ impl Feed {
         }
     }
 
+    /// Other workers of the lane are about, or are not.
+    pub(crate) fn company(&self, others: bool) {
+        self.hand.company(others);
+        self.settler.company(others);
+    }
+
     /// No more claims from now on.
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);

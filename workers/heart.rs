@@ -28,6 +28,7 @@ async fn once(feed: &Feed, pool: &PgPool, beats: u32) -> Result<(), sqlx::Error>
         tracing::warn!(jobs = suspects.len(), "a worker ended uncleanly; its jobs are worked one at a time");
     }
     feed.settler.refresh(suspects).await?;
+    feed.company(!feed.run.is_alone().await?);
     if beats.is_multiple_of(BEATS_PER_PARTITION_CHECK) {
         let made = outbox::partitions_ahead(&mut *pool.acquire().await?).await?;
         if made > 0 {

@@ -1,18 +1,29 @@
 //! What a worker has in hand at once, and the note of it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Batches that a worker has in hand at once: one is stored and committed while the next is read and
-/// foreseen.
-pub(crate) const BATCHES: u16 = 2;
+/// Batches that a worker has in hand at once at most: one is committed while the next is stored as foreseen and
+/// one more is read.
+pub(crate) const BATCHES: u16 = 3;
+
+/// All room there is.
+const ROOM: u32 = 6;
+/// What a batch takes of it where no other worker is about: there are three.
+const ALONE: u32 = 2;
+/// And otherwise: there are two. The more batches are in hand anywhere, the more jobs wait for one that is in another
+/// of them, and come back for nothing.
+const IN_COMPANY: u32 = 3;
 
 /// The jobs that are in hand.
 #[derive(Clone, Debug)]
 pub(crate) struct InHand {
     room: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<Arc<[i64]>>>>,
+    /// What a batch takes.
+    each: Arc<AtomicU32>,
 }
 
 /// Room for a batch, or for a suspect, which is taken with nothing else in hand. It is free again when this
@@ -26,21 +37,27 @@ pub(crate) struct Held {
 
 impl InHand {
     pub(crate) fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(BATCHES.into())), batches: Arc::default() }
+        let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
+        Self { room: Arc::new(Semaphore::new(room)), batches: Arc::default(), each: Arc::new(AtomicU32::new(ALONE)) }
+    }
+
+    /// Whether other workers are about.
+    pub(crate) fn company(&self, others: bool) {
+        self.each.store(if others { IN_COMPANY } else { ALONE }, Ordering::Relaxed);
     }
 
     /// Waits for room for a batch.
     pub(crate) async fn one(&self) -> Result<Held, AcquireError> {
-        self.room(1).await
+        self.room(self.each.load(Ordering::Relaxed)).await
     }
 
     /// Waits until nothing is in hand, and takes all room.
     pub(crate) async fn alone(&self) -> Result<Held, AcquireError> {
-        self.room(BATCHES).await
+        self.room(ROOM).await
     }
 
-    async fn room(&self, batches: u16) -> Result<Held, AcquireError> {
-        let room = Arc::clone(&self.room).acquire_many_owned(batches.into()).await?;
+    async fn room(&self, room: u32) -> Result<Held, AcquireError> {
+        let room = Arc::clone(&self.room).acquire_many_owned(room).await?;
         Ok(Held { jobs: Arc::default(), hand: self.clone(), _room: room })
     }
 }
@@ -93,5 +110,25 @@ mod tests {
         let suspect = timeout(Duration::ZERO, hand.alone()).await.unwrap();
         assert!(timeout(Duration::ZERO, hand.one()).await.is_err());
         drop(suspect);
+    }
+
+    #[tokio::test]
+    async fn there_is_less_in_hand_where_others_are_about() {
+        let hand = InHand::new();
+        let most = async |hand: &InHand| {
+            let mut held = Vec::new();
+            while let Ok(one) = timeout(Duration::ZERO, hand.one()).await {
+                held.push(one.unwrap());
+            }
+            held
+        };
+        assert_eq!(most(&hand).await.len(), 3);
+        hand.company(true);
+        let two = most(&hand).await;
+        assert_eq!(two.len(), 2);
+        hand.company(false);
+        assert!(most(&hand).await.is_empty(), "what is in hand stays until it is let go");
+        drop(two);
+        assert_eq!(most(&hand).await.len(), 3);
     }
 }

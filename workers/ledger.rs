@@ -4,14 +4,21 @@ use std::sync::Arc;
 use apalis::prelude::Data;
 
 use settlement::Report;
+use tokio::task::JoinSet;
 
 use crate::feed::{Feed, Work};
 
-/// Does one piece of work of the ledger lane. It never fails towards the runtime: what did not
-/// commit is still in the outbox, and will be claimed again.
+/// Does one piece of work of the ledger lane, in a task of its own: whoever checks signatures holds up nobody who
+/// commits. It never fails towards the runtime: what did not commit is still in the outbox, and will be claimed
+/// again. If this is dropped, so is the task, and its transaction with it.
 pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infallible> {
-    settle_work(work, &feed).await;
-    Ok(())
+    let mut task = JoinSet::new();
+    let feed = Arc::clone(&feed);
+    task.spawn(async move { settle_work(work, &feed).await });
+    match task.join_next().await {
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Does one piece of work of a lane that is settled in batches.

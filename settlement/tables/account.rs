@@ -33,8 +33,8 @@ pub(crate) type Ids = FxHashMap<AccountKey, AccountId>;
 /// The newest version of an account, and the balance that it left.
 pub(crate) type Head = (i64, Balance);
 
-/// What accounts were left with. Others may have written since: good enough to foresee with, and never
-/// to decide on.
+/// What accounts were left with. Others may have written since: good enough to foresee with, and to decide on
+/// only where that is found out (see [`are_newest`]).
 pub(crate) type Heads = FxHashMap<AccountId, Head>;
 
 /// An account as a statement says it.
@@ -233,8 +233,8 @@ pub(crate) async fn find_all(aside: &PgPool, want: &Want, known: &mut Ids) -> Re
     find_or_make(aside, known, &unseen, &want.accounts).await
 }
 
-/// Locks the accounts that a batch asks for and puts them on the desk with what their newest entries
-/// say.
+/// Locks the accounts that a batch asks for and puts them on the desk with what is remembered of them, and the
+/// others with what their newest entries say.
 ///
 /// A receivable that matters only if it exists is looked for in a statement after the one that locks
 /// its owner's wallet: whoever makes a receivable holds that wallet, and a statement that waits for the
@@ -246,14 +246,27 @@ pub(crate) async fn load(
     desk: &mut Desk,
     want: &Want,
     known: &mut Ids,
+    remembered: &Heads,
 ) -> Result<(), sqlx::Error> {
     let all = all(want);
     lock(&mut *db, known, &all).await?;
     let unseen = unknown(known, all.iter().filter(|key| is_late(want, key)));
     find_receivables(&mut *db, known, &unseen).await?;
     lock(&mut *db, known, &unseen).await?;
-    let newest = newest(db, &ids_of(known, &all)).await?;
-    place(desk, &all, known, |id| newest.get(&id.get()).copied())
+    fill(db, desk, &all, known, remembered).await
+}
+
+/// Whether what was remembered of accounts is what their newest entries say, of those that the batch writes no
+/// entry of. The others find out when that is stored: it takes the version after the one that is remembered, which
+/// whoever has written since has taken.
+///
+/// Asked under the locks of the accounts.
+pub(crate) async fn are_newest(db: &mut PgConnection, desk: &Desk, remembered: &Heads) -> Result<bool, sqlx::Error> {
+    let is_untouched = |id: &AccountId, head: &Head| desk.book.account(*id).is_some_and(|now| now.version == head.0);
+    let untouched: Vec<(i64, Head)> =
+        remembered.iter().filter(|(id, head)| is_untouched(id, head)).map(|(id, head)| (id.get(), *head)).collect();
+    let newest = newest(db, &untouched.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
+    Ok(untouched.iter().all(|(id, head)| newest.get(id).copied().unwrap_or_default() == *head))
 }
 
 /// Puts the accounts on a desk without locking them: with what is remembered of them, and for the others
@@ -265,22 +278,22 @@ pub(crate) async fn foresee(
     known: &Ids,
     heads: &Heads,
 ) -> Result<(), sqlx::Error> {
-    let all = all(want);
-    let unseen: Vec<i64> =
-        all.iter().filter_map(|key| known.get(key)).filter(|id| !heads.contains_key(id)).map(|id| id.get()).collect();
-    let newest = newest(db, &unseen).await?;
-    place(desk, &all, known, |id| heads.get(&id).or_else(|| newest.get(&id.get())).copied())
+    fill(db, desk, &all(want), known, heads).await
 }
 
-fn place(
+/// Puts accounts on a desk: as they are remembered, or else as their newest entries say.
+async fn fill(
+    db: &mut PgConnection,
     desk: &mut Desk,
     keys: &FxHashSet<AccountKey>,
     known: &Ids,
-    head: impl Fn(AccountId) -> Option<Head>,
+    heads: &Heads,
 ) -> Result<(), sqlx::Error> {
+    let unseen = keys.iter().filter_map(|key| known.get(key)).filter(|id| !heads.contains_key(id));
+    let newest = newest(db, &unseen.map(|id| id.get()).collect::<Vec<_>>()).await?;
     for &key in keys {
         let Some(&id) = known.get(&key) else { continue };
-        let (version, balance) = head(id).unwrap_or_default();
+        let (version, balance) = heads.get(&id).or_else(|| newest.get(&id.get())).copied().unwrap_or_default();
         desk.book.load_account(Account { id, key, version, balance }).map_err(|error| corrupt(error.to_string()))?;
     }
     Ok(())

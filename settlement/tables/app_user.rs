@@ -19,6 +19,12 @@ pub(crate) async fn lock(db: &mut PgConnection, users: &FxHashSet<UserId>) -> Re
     Ok(())
 }
 
+/// How often people were changed. Asked under the locks of their wallets: whoever changes somebody holds these, and
+/// has committed this with it before somebody else has them.
+pub(crate) async fn changes(db: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("select changes from app_user_change").fetch_one(db).await
+}
+
 /// Reads people, after the accounts are locked: whoever freezes a person locks their wallets, so
 /// what is read here holds until the batch commits.
 pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) -> Result<(), sqlx::Error> {

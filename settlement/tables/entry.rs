@@ -5,6 +5,11 @@ use sqlx::PgConnection;
 use crate::numeric::Numeric;
 use crate::tables::all_hit;
 
+/// Whether entries could not be appended because somebody else has written the newest of an account.
+pub(crate) fn are_outdated(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some("entry_pk")
+}
+
 /// Appends entries. Two batches that both believe they have the newest balance of an account
 /// collide on its next version.
 pub(crate) async fn store(db: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
