@@ -12,19 +12,30 @@ use crate::Bench;
 use crate::drain::Worker;
 use crate::http::{Idle, Web, schedule};
 use crate::load::People;
-use crate::report::{Figure, Goal};
+use crate::peers::pace::{LACKS, Pace};
+use crate::report::{Figure, Goal, Ratio};
 
 /// Jobs a second that arrive.
 const RATES: [u64; 4] = [10, 100, 500, 2_000];
 /// The rate that the goals stand for.
 const RATE_OF_GOALS: u64 = 500;
+/// Who is compared.
+const PEER: &str = "graphile-worker";
 /// Longest time that is told apart, in microseconds; whatever takes longer is counted there.
 const LONGEST_US: u64 = 60_000_000;
 /// Where the first bucket of what is reported ends, in microseconds, and by what the next ones grow.
 const BUCKETS: (u64, f64) = (200, 1.08);
 
-/// Rounds of all rates, with one web process and one worker.
+/// Rounds of all rates, with one web process and one worker; and of graphile-worker at the rate of the goals.
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
+    let mut peer = match Pace::enter(bench, RATE_OF_GOALS, bench.sizes.seconds).await? {
+        Ok(pace) => Some(pace),
+        Err(why) => {
+            bench.report.skipped("latency", PEER, &format!("{why:#}"))?;
+            None
+        }
+    };
+    let mut theirs = Vec::new();
     let web = Web::start(&bench.server).await?;
     let worker = Worker::start(&bench.server, settlement::BATCH_MAX)?;
     let idle = Idle::open(web.site.address, 64).await?;
@@ -37,12 +48,41 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
         for (rate, taken) in RATES.into_iter().zip(&mut taken) {
             taken.push(asker.ask(rate, rate * bench.sizes.seconds).await?);
         }
+        if let Some(peer) = &mut peer {
+            theirs.push(peer.round(&bench.server).await?);
+        }
     }
     worker.stop()?;
-    for (rate, rounds) in RATES.into_iter().zip(taken) {
-        record(bench, rate, &rounds)?;
+    for (rate, rounds) in RATES.into_iter().zip(&taken) {
+        record(bench, rate, rounds)?;
+    }
+    let ours = RATES.into_iter().zip(&taken).find(|(rate, _)| *rate == RATE_OF_GOALS);
+    if let (Some(peer), Some((_, ours))) = (peer, ours) {
+        compare(bench, &peer, ours, &theirs)?;
     }
     crate::drain::settle_all(&bench.server).await
+}
+
+/// Notes the percentiles of the peer, and ours divided by them.
+fn compare(bench: &mut Bench, peer: &Pace, ours: &[Histogram<u64>], theirs: &[Histogram<u64>]) -> Result<()> {
+    for percent in [50, 99] {
+        let at = |rounds: &[Histogram<u64>]| -> Vec<f64> {
+            rounds.iter().map(|round| ms(round.value_at_percentile(f64::from(percent)))).collect()
+        };
+        let figure = Figure {
+            measure: "latency",
+            contestant: format!("{PEER}, {RATE_OF_GOALS} jobs/s, p{percent}"),
+            unit: "ms",
+            rounds: at(theirs),
+            settings: peer.settings(),
+            lacks: LACKS,
+        };
+        bench.report.figure(&figure, None)?;
+        let rounds = at(ours).iter().zip(at(theirs)).map(|(ours, theirs)| ours / theirs).collect();
+        let of = format!("holdfast ÷ {PEER}, {RATE_OF_GOALS} jobs/s, p{percent}");
+        bench.report.ratio(&Ratio { measure: "latency", of, rounds, goal: Some(Goal::Most(1.0)) })?;
+    }
+    Ok(())
 }
 
 /// Notes the percentiles of every round, and the histogram of all of them.
@@ -75,7 +115,8 @@ fn record(bench: &mut Bench, rate: u64, rounds: &[Histogram<u64>]) -> Result<()>
     }))
 }
 
-fn empty() -> Result<Histogram<u64>> {
+/// A histogram of microseconds.
+pub(crate) fn empty() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, LONGEST_US, 3)?)
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod books;
 pub(crate) mod by_hand;
 mod contestant;
 pub(crate) mod day;
+pub(crate) mod pace;
 mod toolbox;
 
 use anyhow::{Context, Result, ensure};

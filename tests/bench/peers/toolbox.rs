@@ -97,14 +97,20 @@ impl Running {
     }
 
     /// Lets it run the jobs; the seconds that it took, and how many it ended.
-    pub(crate) async fn go(mut self) -> Result<(f64, usize)> {
-        self.child.stdin.take().context("its input")?.write_all(b"go\n").await?;
-        let report: Value = serde_json::from_str(&self.hear().await.context("running its jobs")?)?;
-        let status = timeout(PATIENCE, self.child.wait()).await.context("it does not end")??;
-        ensure!(status.success(), "it ended with {status}");
+    pub(crate) async fn go(self) -> Result<(f64, usize)> {
+        let report = self.report().await?;
         let seconds = report.get("seconds").and_then(Value::as_f64).context("no seconds")?;
         let ended = report.get("ended").and_then(Value::as_u64).context("no jobs")?;
         Ok((seconds, usize::try_from(ended)?))
+    }
+
+    /// Lets it run the jobs; what it says about them.
+    pub(crate) async fn report(mut self) -> Result<Value> {
+        self.child.stdin.take().context("its input")?.write_all(b"go\n").await?;
+        let report = serde_json::from_str(&self.hear().await.context("running its jobs")?)?;
+        let status = timeout(PATIENCE, self.child.wait()).await.context("it does not end")??;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(report)
     }
 }
 
@@ -149,7 +155,7 @@ fn interpreter(folder: &Path) -> PathBuf {
 
 async fn node() -> Result<PathBuf> {
     let folder = installed("node")?;
-    copy(&["peer.mjs", "graphile.mjs", "pg_boss.mjs"], &folder)?;
+    copy(&["peer.mjs", "graphile.mjs", "graphile_latency.mjs", "pg_boss.mjs"], &folder)?;
     if copy(&["package.json", "package-lock.json", ".npmrc"], &folder)? || !folder.join("node_modules/pg-boss").exists()
     {
         let quiet = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
