@@ -10,8 +10,11 @@ comment on table app_user_change is 'How often people were changed: what was rea
 comment on column app_user_change.singleton is 'Always true: there is one row';
 comment on column app_user_change.changes is 'Moved by a trigger in the transaction that changes anybody';
 insert into app_user_change default values;
+create trigger app_user_change_no_delete before delete or truncate on app_user_change
+    for each statement execute function refuse_change('the count of changes is kept');
 
--- Security definer: nobody else moves it. Whoever changes people holds their wallets, and takes this row last.
+-- Security definer: nobody else moves it. Whoever changes people holds their wallets by then, and waits for nobody
+-- after it. Where triggers are off (session_replication_role), people must not be changed while workers run.
 create function count_app_user_change() returns trigger
     language plpgsql security definer set search_path = public, pg_temp
     as $$

@@ -16,10 +16,10 @@ const REMEMBERED_MAX: usize = 200_000;
 /// Nobody was ever changed so often.
 const UNKNOWN: i64 = -1;
 
-/// Of so many connections it is noted at most that they lead to the server that is remembered.
+/// So many connections are noted at most.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Since when everything has been remembered without a break.
+/// Since when nothing was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Since(u64);
 
@@ -45,7 +45,7 @@ pub(crate) struct Remembered {
     pub(crate) ids: Ids,
     pub(crate) heads: Heads,
     pub(crate) users: FxHashMap<UserId, User>,
-    /// How often anybody had been changed before any of them was read.
+    /// How often anybody had been changed, as each of them was read with that count.
     user_changes: i64,
     connections: FxHashSet<Connection>,
     since: Since,
@@ -54,15 +54,16 @@ pub(crate) struct Remembered {
 impl Remembered {
     /// Takes note of the connection of a batch that begins. Over a new one everything is forgotten: there may
     /// be another server at its end, or the same one after a crash, and it may have lost what was committed
-    /// last.
+    /// last. What is remembered is one server's: connections to another one count as new from then on.
     pub(crate) fn meet(&mut self, moment: &Moment) -> Since {
-        let connection = (moment.server_started, moment.backend);
-        if !self.connections.contains(&connection) {
+        let (server, process) = (moment.server_started, moment.backend);
+        if !self.connections.contains(&(server, process)) {
             let mut connections = std::mem::take(&mut self.connections);
+            connections.retain(|(other, _)| *other == server);
             if connections.len() >= CONNECTIONS_MAX {
                 connections.clear();
             }
-            connections.insert(connection);
+            connections.insert((server, process));
             self.forget();
             self.connections = connections;
         }
@@ -111,9 +112,12 @@ impl Remembered {
                 self.heads.insert(*id, (account.version, account.balance));
             }
         }
-        for id in &want.users {
-            if let Some(user) = desk.users.get(id) {
-                self.users.insert(*id, user.clone());
+        // Who was read without that count may have been changed before it came to what it is now.
+        if user_changes == Some(self.user_changes) {
+            for id in &want.users {
+                if let Some(user) = desk.users.get(id) {
+                    self.users.insert(*id, user.clone());
+                }
             }
         }
         self.ids.extend(ids);
@@ -124,5 +128,33 @@ impl Remembered {
         if self.ids.len() > REMEMBERED_MAX || self.users.len() > REMEMBERED_MAX {
             self.forget();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use outbox::Moment;
+
+    use super::Remembered;
+
+    fn moment(server: i64, backend: i32) -> Moment {
+        let now = DateTime::UNIX_EPOCH;
+        let server_started = now.checked_add_signed(TimeDelta::seconds(server)).unwrap_or(now);
+        Moment { now, paused: Vec::new(), oldest_binary: 1, put_off: false, waiting: false, backend, server_started }
+    }
+
+    #[test]
+    fn what_is_remembered_is_one_servers() {
+        let mut remembered = Remembered::default();
+        let first = remembered.meet(&moment(1, 10));
+        assert_eq!(remembered.meet(&moment(1, 10)), first);
+        let both = remembered.meet(&moment(1, 11));
+        assert_ne!(both, first, "there may have been a crash in between");
+        assert_eq!(remembered.meet(&moment(1, 10)), both);
+        assert_eq!(remembered.meet(&moment(1, 11)), both);
+        let other = remembered.meet(&moment(2, 10));
+        assert_ne!(other, both);
+        assert_ne!(remembered.meet(&moment(1, 11)), other, "it leads elsewhere");
     }
 }

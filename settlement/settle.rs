@@ -84,6 +84,13 @@ pub(crate) enum Failure {
     Poison(Parked),
 }
 
+impl Failure {
+    /// Whether it has nothing to do with the jobs.
+    pub(crate) fn is_weather(&self) -> bool {
+        matches!(self, Self::Database(error) if outbox::trouble(error) == Trouble::Weather)
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)

@@ -46,8 +46,8 @@ impl Default for Settings {
     }
 }
 
-/// What a worker of a lane that is settled in batches knows from one batch to the next. None of it is
-/// needed for correctness; it only saves statements.
+/// What a worker of a lane that is settled in batches knows from one batch to the next. It only saves statements: what
+/// is decided on some of it is refused by the database, or found out under locks, where it is not so.
 #[derive(Debug)]
 pub struct Settler {
     pub(crate) pool: PgPool,
@@ -167,7 +167,7 @@ impl Settler {
         Ok(())
     }
 
-    /// Other workers of the lane are about, or are not. If they are, nothing is taken to be so because it is
+    /// Other workers of the lane are about, or are not. If they are, no balance is taken to be so because it is
     /// remembered; if they are not, it is, and found out if they are after all.
     pub fn company(&self, others: bool) {
         self.remember().others = others;

@@ -19,7 +19,8 @@ pub(crate) enum Stage {
 /// A batch locks its own rows only when the one before it has locked all of its own, and locks what
 /// batches share only when that one has ended. So nobody waits in the database for somebody who waits
 /// here for them; for the same reason nothing that another batch may store as well is stored before the
-/// one before has ended. And what was received earlier is decided earlier, as far as one worker settles
+/// one before has ended: until then everything that is stored goes by the number of a job of the batch, or
+/// belongs to a row that it has locked. And what was received earlier is decided earlier, as far as one worker settles
 /// it.
 #[derive(Debug)]
 pub(crate) struct Turn {

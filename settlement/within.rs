@@ -1,7 +1,7 @@
 //! What a batch does in its transaction.
 
 use jobs::{AnyJob, Desk, Job, Want};
-use outbox::{Claimed, Trouble};
+use outbox::Claimed;
 use sqlx::{Executor, PgConnection};
 
 use crate::behind::Behind;
@@ -104,27 +104,20 @@ impl Settler {
         };
         let foreseen = self.store_foreseen(db, &mut loaded).await?;
         turn.until(Stage::Ended).await;
-        let was_foreseen = foreseen.is_some();
         let stored = match foreseen {
-            Some(foreseen) => self.store_as_foreseen(db, &mut loaded, &foreseen).await?,
-            None => None,
-        };
-        let (desk, decisions) = match stored {
-            Some(stored) => stored,
-            None => {
-                if was_foreseen {
+            Some(foreseen) => {
+                let stored = self.store_as_foreseen(db, &mut loaded, &foreseen).await?;
+                if stored.is_none() {
                     // With the savepoint go the locks that were taken since, and with them what was read under
                     // them: it is all read and decided once more, where nothing of what was foreseen is left.
                     db.execute("rollback to savepoint foreseen").await?;
                 }
-                loaded.trusts = false;
-                let known = if loaded.is_large() { self.known(&loaded) } else { Known::default() };
-                let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
-                store_own(db, &desk, &decisions).await?;
-                store_shared(db, &desk).await?;
-                (desk, decisions)
+                stored
             }
+            None => None,
         };
+        let (desk, decisions) =
+            if let Some(stored) = stored { stored } else { self.store_as_decided(db, &mut loaded).await? };
         let Loaded { want, ids, mut jobs, user_changes, .. } = loaded;
         // Numbers that were taken after the claim are greater than those in it, unless a server deals them out in
         // blocks.
@@ -165,7 +158,7 @@ impl Settler {
         db.execute("savepoint foreseen").await?;
         match self.try_foreseen(db, loaded).await {
             Ok(foreseen) => Ok(Some(foreseen)),
-            Err(Failure::Database(error)) if outbox::trouble(&error) == Trouble::Weather => Err(error.into()),
+            Err(failure) if failure.is_weather() => Err(failure),
             // It may rest on something that is not so. What is decided under locks has its own chance.
             Err(failure) => {
                 tracing::debug!(?failure, "nothing was foreseen");
@@ -184,9 +177,20 @@ impl Settler {
         Ok((desk, decisions))
     }
 
-    /// Decides under all locks and stores what is left to be stored, if that is what was foreseen. The balances
-    /// of these accounts are those that the batches before have left, as this worker remembers them: if
-    /// another worker has written since, its entries have the versions that this batch would write.
+    /// Decides under all locks on balances that are read under them, and stores everything.
+    async fn store_as_decided(&self, db: &mut PgConnection, loaded: &mut Loaded) -> Result<(Desk, Decisions), Failure> {
+        loaded.trusts = false;
+        let known = if loaded.is_large() { self.known(loaded) } else { Known::default() };
+        let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
+        store_own(db, &desk, &decisions).await?;
+        store_shared(db, &desk).await?;
+        Ok((desk, decisions))
+    }
+
+    /// Decides under all locks and stores what is left to be stored, if that is what was foreseen. Where balances
+    /// are trusted, they are those that the batches before have left, as this worker remembers them. If another
+    /// worker has written since, the entries of this batch would have versions that are taken; and an account that
+    /// it writes no entry of is compared with what its newest one says.
     ///
     /// `None` if what was foreseen or remembered is not so: the transaction is to go back then.
     async fn store_as_foreseen(
@@ -196,7 +200,15 @@ impl Settler {
         foreseen: &(Desk, Decisions),
     ) -> Result<Option<(Desk, Decisions)>, Failure> {
         let known = self.known(loaded);
-        let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
+        let (desk, decisions) = match loaded.decide_under_locks(db, &known).await {
+            // No job is to blame for what comes of a balance that may not be so.
+            Err(failure) if loaded.trusts && !failure.is_weather() => {
+                tracing::debug!(?failure, "nothing was decided on what is remembered");
+                self.remember().balances.note(false);
+                return Ok(None);
+            }
+            decided => decided?,
+        };
         let came_true = foreseen.1 == decisions && same_rows(&foreseen.0, &desk);
         // Where it rests on what is remembered of balances, that is the first to be doubted.
         if came_true || !loaded.trusts {

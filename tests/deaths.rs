@@ -250,3 +250,16 @@ async fn a_worker_that_is_stopped_while_it_copies_lets_go_of_its_rows() {
     drop(copying);
     db.verified().await;
 }
+
+#[tokio::test]
+async fn a_worker_knows_whether_it_is_alone() {
+    let db = Db::new().await;
+    let begin = async |lane, name: &str| Run::begin(db.worker.clone(), lane, name.to_owned()).await.unwrap();
+    let one = begin("ledger", "one").await;
+    let elsewhere = begin("notify", "elsewhere").await;
+    assert!(one.is_alone().await.unwrap());
+    let two = begin("ledger", "two").await;
+    assert!(!one.is_alone().await.unwrap() && !two.is_alone().await.unwrap());
+    one.end().await.unwrap();
+    assert!(two.is_alone().await.unwrap() && elsewhere.is_alone().await.unwrap());
+}

@@ -3,16 +3,15 @@
 use futures_util::future::{join, join_all};
 use jobs::{AnyJob, UserFlag, UserId};
 use providers::nowpayments::PaymentStatus;
-use settlement::{Settings, Settler};
+use settlement::Settler;
 use simulators::nowpayments::Payment;
-use sqlx::{PgConnection, PgPool};
 
 use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, payment, register, withdraw};
 
 /// More jobs than a batch must have to be foreseen.
-const MANY: usize = 300;
+pub(crate) const MANY: usize = 300;
 
-async fn settled(db: &Db) -> i64 {
+pub(crate) async fn settled(db: &Db) -> i64 {
     sqlx::query_scalar(
         "select count(*) from outcome join job on id = job_id where status = 'settled' and kind = 'lock-escrow'",
     )
@@ -21,7 +20,7 @@ async fn settled(db: &Db) -> i64 {
     .unwrap()
 }
 
-async fn settle(settler: &Settler) -> settlement::Report {
+pub(crate) async fn settle(settler: &Settler) -> settlement::Report {
     let batch = settler.claim().await.unwrap().unwrap();
     settler.settle(batch).await.unwrap()
 }
@@ -47,125 +46,6 @@ async fn a_balance_that_another_worker_has_spent_is_not_spent_again() {
     assert_eq!(settle(&remembers).await.settled, 300);
     assert_eq!(settled(&db).await, 701);
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.90000000");
-    db.verified().await;
-}
-
-/// How often a connection has sent what is like this.
-async fn sent(db: &mut PgConnection, statement: &str) -> i64 {
-    let sql = "
-        select coalesce(sum(generic_plans + custom_plans), 0)::bigint from pg_prepared_statements
-        where statement like $1";
-    sqlx::query_scalar(sql).bind(statement).persistent(false).fetch_one(db).await.unwrap()
-}
-
-/// How often a connection has asked for the newest entries of accounts.
-async fn balances_read(db: &mut PgConnection) -> i64 {
-    sent(db, "%from entry where account_id = a.id order by version desc%").await
-}
-
-/// How often it has asked for people.
-async fn people_read(db: &mut PgConnection) -> i64 {
-    sent(db, "%from app_user u left join app_user r%").await
-}
-
-/// A worker with one connection, which asks for everything that it does not remember.
-async fn remembers(db: &Db) -> (Settler, PgPool) {
-    let pool = db.pool("holdfast_worker", 1).await;
-    (db.settler_on(pool.clone(), Settings::default().batch_max).await.aside(db.worker.clone()), pool)
-}
-
-#[tokio::test]
-async fn a_balance_that_is_remembered_is_not_read() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let (settler, pool) = remembers(&db).await;
-    let mut read = Vec::new();
-    for _ in 0..3 {
-        db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-        assert_eq!(settle(&settler).await.settled, 300);
-        read.push(balances_read(&mut *pool.acquire().await.unwrap()).await);
-    }
-    // The first batch did, to foresee and under locks.
-    assert_eq!(read, [2, 2, 2]);
-    // What another worker has spent is found out when the entries are stored, and then everything is read.
-    db.ask(lock(seller, buyer, "btc", "0.8")).await;
-    assert_eq!(settle(&db.settler().await).await.settled, 1);
-    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-    let report = settle(&settler).await;
-    assert_eq!((report.settled, report.rejected), (100, 200));
-    assert_eq!(balances_read(&mut *pool.acquire().await.unwrap()).await, 3);
-    // The batch after reads them as well, to foresee and under locks; then they are remembered again.
-    db.fund(seller, "btc", "0.9").await;
-    read.clear();
-    for _ in 0..3 {
-        db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-        assert_eq!(settle(&settler).await.settled, 300);
-        read.push(balances_read(&mut *pool.acquire().await.unwrap()).await);
-    }
-    assert_eq!(read, [5, 5, 5]);
-    db.verified().await;
-}
-
-#[tokio::test]
-async fn nobody_is_refused_because_of_a_balance_that_is_only_remembered() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.03").await;
-    let (settler, pool) = remembers(&db).await;
-    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-    assert_eq!(settle(&settler).await.settled, 300);
-    // The worker remembers that nothing is left; no batch that refuses writes an entry that could tell.
-    db.fund(seller, "btc", "0.9").await;
-    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-    assert_eq!(settle(&settler).await.settled, 300);
-    // Where it is so, the one look is enough, once what is remembered is trusted again.
-    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-    assert_eq!(settle(&settler).await.settled, 300);
-    let before = balances_read(&mut *pool.acquire().await.unwrap()).await;
-    db.ask_all(&vec![lock(seller, buyer, "btc", "2"); MANY]).await;
-    assert_eq!(settle(&settler).await.rejected, 300);
-    assert_eq!(balances_read(&mut *pool.acquire().await.unwrap()).await - before, 1);
-    db.verified().await;
-}
-
-#[tokio::test]
-async fn nothing_is_remembered_across_connections() {
-    let db = Db::new().await;
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let (settler, pool) = remembers(&db).await;
-    for _ in 0..2 {
-        db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-        assert_eq!(settle(&settler).await.settled, 300);
-    }
-    pool.acquire().await.unwrap().close().await.unwrap();
-    db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-    assert_eq!(settle(&settler).await.settled, 300);
-    assert_eq!(balances_read(&mut *pool.acquire().await.unwrap()).await, 2, "to foresee, and under locks");
-    db.verified().await;
-}
-
-#[tokio::test]
-async fn whoever_another_operator_froze_meanwhile_locks_nothing() {
-    let db = Db::new().await;
-    let [operator, _] = db.operators().await;
-    assert!(!operator.is_empty());
-    let [seller, buyer] = db.people().await;
-    db.fund(seller, "btc", "0.9").await;
-    let (settler, pool) = remembers(&db).await;
-    for _ in 0..2 {
-        db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-        assert_eq!(settle(&settler).await.settled, 300);
-    }
-    assert_eq!(people_read(&mut *pool.acquire().await.unwrap()).await, 2, "by the first batch, which knows nobody");
-    for (frozen, settled) in [(true, 0), (false, 300)] {
-        let frozen = flag(seller, Some(frozen), None);
-        db.enqueue(&[ask_by(SUBMITTER, &fresh_key(), &frozen)]).await.unwrap();
-        assert_eq!(settle(&db.settler().await).await.settled, 1);
-        db.ask_all(&vec![lock(seller, buyer, "btc", "0.0001"); MANY]).await;
-        assert_eq!(settle(&settler).await.settled, settled);
-    }
     db.verified().await;
 }
 
@@ -266,7 +146,7 @@ async fn whoever_is_registered_and_flagged_in_one_batch_has_what_was_set() {
     db.verified().await;
 }
 
-fn flag(user: i64, frozen: Option<bool>, kyc: Option<i16>) -> AnyJob {
+pub(crate) fn flag(user: i64, frozen: Option<bool>, kyc: Option<i16>) -> AnyJob {
     AnyJob::UserFlag(UserFlag { user_id: UserId(user), frozen, tier: None, kyc, reason: "a test".to_owned() })
 }
 

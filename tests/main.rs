@@ -30,6 +30,7 @@ mod plans;
 mod queue;
 mod races;
 mod referrals;
+mod remembered;
 mod replay;
 mod retention;
 mod rights;

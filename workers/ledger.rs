@@ -10,7 +10,7 @@ use crate::feed::{Feed, Work};
 
 /// Does one piece of work of the ledger lane, in a task of its own: whoever checks signatures holds up nobody who
 /// commits. It never fails towards the runtime: what did not commit is still in the outbox, and will be claimed
-/// again. If this is dropped, so is the task, and its transaction with it.
+/// again. If this is dropped, the task ends where it waits next, and with it its transaction.
 pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infallible> {
     let mut task = JoinSet::new();
     let feed = Arc::clone(&feed);
