@@ -17,6 +17,11 @@ const { rows } = await pool.query({
 });
 if (rows.length < run.jobs) throw new Error(`the load has ${rows.length} jobs of ${run.jobs}`);
 
+// The first jobs wait for plans, caches and connections, and are not counted; nor are Holdfast's.
+const { rows: first } = await pool.query({
+    text: "select id::int8 as id, kind, payload from load where kind = 'deposit-credit' order by id limit $1",
+    values: [50],
+});
 const due = new Map();
 const took = [];
 let settled;
@@ -28,6 +33,7 @@ const runner = await start({
     taskList: {
         post: async (job) => {
             await postJob(pool, job);
+            if (!due.has(job.id)) return;
             took.push(Math.round((performance.now() - due.get(job.id)) * 1000));
             if (took.length === rows.length) settled();
         },
@@ -36,6 +42,10 @@ const runner = await start({
 });
 await ready();
 
+for (const job of first) {
+    await utils.addJob("post", job);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
 const began = performance.now() + 50;
 const added = [];
 for (let next = 0; next < rows.length; ) {
