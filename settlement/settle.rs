@@ -23,6 +23,8 @@ pub struct Batch {
     turn: Turn,
     /// Whether it has everything that was due.
     has_all: bool,
+    /// Whether it has as many jobs as it may have.
+    is_full: bool,
 }
 
 impl Batch {
@@ -40,6 +42,11 @@ impl Batch {
     /// what is told of.
     pub const fn has_all(&self) -> bool {
         self.has_all
+    }
+
+    /// Whether it has as many jobs as a batch may have: more are probably due.
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The jobs, in the order of their ids.
@@ -126,7 +133,7 @@ impl Settler {
         let is_full = claimed.len() >= usize::from(self.settings.batch_max);
         self.move_cursor(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
         let has_all = !is_full && from.sees_late();
-        Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all }))
+        Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all, is_full }))
     }
 
     /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
@@ -192,7 +199,10 @@ impl Settler {
                 let mut tx = self.pool.begin().await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false }).await {
+                match self
+                    .settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false })
+                    .await
+                {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -235,7 +245,8 @@ impl Settler {
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false }).await {
+        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false }).await
+        {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
@@ -246,7 +257,7 @@ impl Settler {
     /// since it may have been the reason.
     async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
         let ids = batch.ids();
-        let Batch { mut tx, claimed, since, mut turn, has_all: _ } = batch;
+        let Batch { mut tx, claimed, since, mut turn, .. } = batch;
         let settled = AssertUnwindSafe(Box::pin(self.settle_within(&mut tx, claimed, &mut turn))).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));

@@ -136,6 +136,7 @@ impl Feed {
             match self.settler.claim().await {
                 Ok(Some(batch)) => match self.run.note_holding(&held.take(batch.ids())).await {
                     Ok(()) => {
+                        self.hand.full(batch.is_full());
                         self.had_all.store(batch.has_all(), Ordering::Relaxed);
                         return Some(Work::Batch(batch, held));
                     }

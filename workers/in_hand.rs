@@ -1,6 +1,6 @@
 //! What a worker has in hand at once, and the note of it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -11,19 +11,21 @@ pub(crate) const BATCHES: u16 = 3;
 
 /// All room there is.
 const ROOM: u32 = 6;
-/// What a batch takes of it where no other worker is about: there are three.
-const ALONE: u32 = 2;
+/// What a batch takes of it where no other worker is about and batches are full: there are three.
+const A_THIRD: u32 = 2;
 /// And otherwise: there are two. The more batches are in hand anywhere, the more jobs wait for one that is in another
-/// of them, and come back for nothing.
-const IN_COMPANY: u32 = 3;
+/// of them, and come back for nothing; and where not much is due, a third one makes all of them smaller.
+const A_HALF: u32 = 3;
 
 /// The jobs that are in hand.
 #[derive(Clone, Debug)]
 pub(crate) struct InHand {
     room: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<Arc<[i64]>>>>,
-    /// What a batch takes.
-    each: Arc<AtomicU32>,
+    /// Whether other workers are about.
+    others: Arc<AtomicBool>,
+    /// Whether the last batch was full.
+    is_full: Arc<AtomicBool>,
 }
 
 /// Room for a batch, or for a suspect, which is taken with nothing else in hand. It is free again when this
@@ -38,17 +40,28 @@ pub(crate) struct Held {
 impl InHand {
     pub(crate) fn new() -> Self {
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
-        Self { room: Arc::new(Semaphore::new(room)), batches: Arc::default(), each: Arc::new(AtomicU32::new(ALONE)) }
+        Self {
+            room: Arc::new(Semaphore::new(room)),
+            batches: Arc::default(),
+            others: Arc::default(),
+            is_full: Arc::default(),
+        }
     }
 
     /// Whether other workers are about.
     pub(crate) fn company(&self, others: bool) {
-        self.each.store(if others { IN_COMPANY } else { ALONE }, Ordering::Relaxed);
+        self.others.store(others, Ordering::Relaxed);
+    }
+
+    /// Whether the last batch was as large as it may be.
+    pub(crate) fn full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Waits for room for a batch.
     pub(crate) async fn one(&self) -> Result<Held, AcquireError> {
-        self.room(self.each.load(Ordering::Relaxed)).await
+        let three = self.is_full.load(Ordering::Relaxed) && !self.others.load(Ordering::Relaxed);
+        self.room(if three { A_THIRD } else { A_HALF }).await
     }
 
     /// Waits until nothing is in hand, and takes all room.
@@ -122,6 +135,8 @@ mod tests {
             }
             held
         };
+        assert_eq!(most(&hand).await.len(), 2, "nobody knows how much is due");
+        hand.full(true);
         assert_eq!(most(&hand).await.len(), 3);
         hand.company(true);
         let two = most(&hand).await;
