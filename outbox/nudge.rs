@@ -1,8 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// The channel of a lane.
 fn channel(lane: &str) -> String {
@@ -24,29 +27,36 @@ pub async fn nudge(pool: &PgPool, lane: &str) -> Result<(), sqlx::Error> {
 
 /// Listens for nudges, and polls when none comes: a lost notification or connection costs a
 /// worker at most one poll interval.
+///
+/// A task of its own hears, whether anybody waits or not. Whoever listens and does not read what he is sent
+/// makes the server wait for him, with a snapshot that keeps every dead row of the database.
 #[derive(Debug)]
 pub struct Ears {
     lane: &'static str,
     pool: PgPool,
-    listener: Option<PgListener>,
+    /// The task that hears, if there is one; it ends when its connection is lost and cannot be had again.
+    hearing: JoinSet<()>,
+    /// One look serves every nudge that has come since the last one.
+    nudged: Arc<Notify>,
     /// Longest time between two looks.
     interval: Duration,
 }
 
 impl Ears {
     /// Ears for a lane that look at least every `interval`, give or take a quarter.
-    pub const fn new(pool: PgPool, lane: &'static str, interval: Duration) -> Self {
-        Self { lane, pool, listener: None, interval }
+    pub fn new(pool: PgPool, lane: &'static str, interval: Duration) -> Self {
+        Self { lane, pool, hearing: JoinSet::new(), nudged: Arc::default(), interval }
     }
 
-    /// Connects, so that what is queued from now on is heard. Done by [`Ears::wait`] as well; a
-    /// failure is not an error, since polling goes on without it.
+    /// Connects if need be, so that what is queued from now on is heard. A failure is not an error, since
+    /// polling goes on without it.
     pub async fn listen(&mut self) {
-        if self.listener.is_some() {
+        while self.hearing.try_join_next().is_some() {}
+        if !self.hearing.is_empty() {
             return;
         }
         match self.connect().await {
-            Ok(listener) => self.listener = Some(listener),
+            Ok(listener) => drop(self.hearing.spawn(hear(listener, Arc::clone(&self.nudged)))),
             Err(error) => tracing::debug!(%error, "not listening; polling instead"),
         }
     }
@@ -57,24 +67,31 @@ impl Ears {
         Ok(listener)
     }
 
-    /// Returns when a nudge came or the poll interval, with jitter, is over.
+    /// Returns when a nudge has come since the last time, or the poll interval, with jitter, is over.
     pub async fn wait(&mut self) {
         let quarter = u64::try_from(self.interval.as_micros() / 4).unwrap_or(u64::MAX);
         let jitter = Duration::from_micros(rand::rng().random_range(0..=quarter.saturating_mul(2)));
         let limit = self.interval.saturating_sub(Duration::from_micros(quarter)).saturating_add(jitter);
-        let Some(listener) = self.listener.as_mut() else {
-            tokio::time::sleep(limit).await;
-            return;
-        };
-        match tokio::time::timeout(limit, listener.try_recv()).await {
-            // One look serves every nudge that has come.
-            Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
-            Ok(Ok(None)) => tracing::debug!("the listening connection was lost"),
-            Ok(Err(error)) => {
+        // Whether it was a nudge or not, it is time to look.
+        if tokio::time::timeout(limit, self.nudged.notified()).await.is_err() {
+            tracing::trace!(lane = self.lane, "no nudge came");
+        }
+    }
+}
+
+/// Hears nudges for as long as there is a connection to be had.
+async fn hear(mut listener: PgListener, nudged: Arc<Notify>) {
+    loop {
+        let heard = listener.try_recv().await;
+        // Where the connection was lost something may have been missed.
+        nudged.notify_one();
+        match heard {
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::debug!("the listening connection was lost, and is there again"),
+            Err(error) => {
                 tracing::debug!(%error, "the listening connection failed");
-                self.listener = None;
+                return;
             }
-            Err(_elapsed) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use outbox::{Ears, Run, nudge};
 use settlement::{Report, Settler};
+use sqlx::postgres::PgListener;
 
 use crate::harness::{Db, register, until};
 
@@ -177,6 +178,30 @@ async fn a_nudge_wakes_its_lane_and_no_other() {
     nudge(&db.api, "notify").await.unwrap();
     nudge(&db.api, LANE).await.unwrap();
     nudge(&db.api, LANE).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), ears.wait()).await.unwrap();
+}
+
+/// A worker that is never idle waits for no nudge. If it did not read them either, the server would wait to be rid
+/// of them, and keep every dead row of the database meanwhile.
+#[tokio::test]
+async fn nudges_are_heard_while_nobody_waits_for_them() {
+    let db = Db::new().await;
+    let mut ears = Ears::new(db.worker.clone(), LANE, NEVER);
+    ears.listen().await;
+    let mut beside = PgListener::connect_with(&db.owner).await.unwrap();
+    beside.listen("holdfast_ledger").await.unwrap();
+    // More than the buffers of a connection hold.
+    let many = "select pg_notify('holdfast_ledger', rpad(n::text, 100)) from generate_series(1, 100000) n";
+    sqlx::raw_sql(many).execute(&db.owner).await.unwrap();
+    for _ in 0..100_000 {
+        beside.recv().await.unwrap();
+    }
+    until("the server is rid of them", async || {
+        let rid = "select count(*) from pg_stat_activity where datname = current_database()
+            and usename = 'holdfast_worker' and query ilike 'listen %' and backend_xmin is null";
+        sqlx::query_scalar::<_, i64>(rid).fetch_one(&db.owner).await.unwrap() == 1
+    })
+    .await;
     tokio::time::timeout(Duration::from_secs(30), ears.wait()).await.unwrap();
 }
 
