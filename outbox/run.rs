@@ -66,7 +66,8 @@ impl Run {
         )
         .execute(&self.pool)
         .await?;
-        // Planned anew each time: a plan that was made for an empty queue would walk through all of a full one.
+        // Planned anew each time, and job by job below: a plan for a queue that the server takes for empty would
+        // walk through all of a full one.
         sqlx::query!(
             "
             update worker_run set end_kind = 'passed'
@@ -80,10 +81,11 @@ impl Run {
         .await?;
         let suspects = sqlx::query_scalar!(
             r#"
-            select distinct o.job_id
-            from worker_run w cross join lateral unnest(w.holding) as h (job_id) join outbox o on o.job_id = h.job_id
+            select distinct h.job_id as "job_id!"
+            from worker_run w cross join lateral unnest(w.holding) as h (job_id)
             where w.lane = $1 and w.end_kind = 'unclean'
-            order by o.job_id
+                and (select true from outbox o where o.job_id = h.job_id)
+            order by 1
             "#,
             self.lane,
         )

@@ -1,6 +1,7 @@
 //! How the database carries out what a worker asks, when the queue is not what it was at first.
 
-use sqlx::{AssertSqlSafe, PgConnection, query_scalar};
+use outbox::Run;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
 use crate::harness::{Db, register};
 
@@ -66,4 +67,31 @@ async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
         let looked_up = plan.contains("Index Cond: (subject = a.subject)");
         assert!(looked_up && plan.contains(&format!("using {index} on outbox")), "{plan}");
     }
+}
+
+/// How many entries of the queue's indexes this connection and those before it have read.
+async fn read_of_the_queue(db: &Db, pool: &PgPool) -> i64 {
+    sqlx::raw_sql("select pg_stat_force_next_flush()").execute(pool).await.unwrap();
+    let read = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'outbox'";
+    query_scalar(read).fetch_one(&db.owner).await.unwrap()
+}
+
+/// With each beat a worker asks for what the dead have held; it is looked up, also where the server takes a long
+/// queue for an empty one.
+#[tokio::test]
+async fn a_heartbeat_does_not_walk_through_the_queue() {
+    let db = Db::new().await;
+    db.sql("vacuum analyze outbox").await;
+    let pool = db.pool("holdfast_worker", 1).await;
+    let dead = Run::begin(pool.clone(), "ledger", "one that dies".to_owned()).await.unwrap();
+    let jobs = db.ask_all(&vec![register(None); 1_000]).await;
+    dead.note_holding(&jobs[..3]).await.unwrap();
+    db.pass("6 seconds").await;
+    let run = Run::begin(pool.clone(), "ledger", "a worker".to_owned()).await.unwrap();
+    let before = read_of_the_queue(&db, &pool).await;
+    assert_eq!(run.beat().await.unwrap(), jobs[..3]);
+    let read = read_of_the_queue(&db, &pool).await - before;
+    assert!(read < 50, "{read} entries for three jobs");
+    db.drain().await;
+    db.verified().await;
 }
