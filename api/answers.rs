@@ -238,7 +238,8 @@ impl IntoResponses for CallbackRefused {
             "signature_not_hex",
             "too_deep",
         ];
-        let not_now = ["database_unavailable", "no_secret", "timeout", "webhooks_not_configured"];
+        let not_now =
+            ["database_unavailable", "no_secret", "overloaded", "stopping", "timeout", "webhooks_not_configured"];
         Answers::from([
             refusal(400, "The request is malformed", &malformed),
             refusal(401, "Nothing shows that the provider sent it", &["mismatch", "missing_signature"]),

@@ -15,14 +15,16 @@ use crate::auth::KnownKeys;
 use crate::config::{Config, Limits};
 use crate::edge::guarded;
 use crate::export::Exports;
+use crate::gather::gatherer;
 use crate::health::Readiness;
+use crate::inbox::{INBOX_MAX, Inbox};
 use crate::line::Line;
 use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::outcomes::Outcomes;
 use crate::queue_gauges::QueueGauges;
 use crate::rate::Rates;
-use crate::recorder::{Recorder, recorder};
+use crate::recorder::Recorder;
 use crate::routes::endpoints;
 use crate::stop::{Stop, StopSwitch, stop};
 use crate::webhook::Refused;
@@ -54,8 +56,8 @@ pub(crate) struct Shared {
     pub(crate) keys: KnownKeys,
     pub(crate) assets: AssetRegistry,
     pub(crate) recorder: Recorder,
+    pub(crate) inbox: Inbox,
     pub(crate) outcomes: Outcomes,
-    pub(crate) nudges: Nudges,
     pub(crate) rates: Rates,
     pub(crate) exports: Exports,
     pub(crate) readiness: Readiness,
@@ -99,12 +101,15 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     let metrics = Metrics::new()?;
     let nudges = Nudges::new();
     let outcomes = Outcomes::new(limits.waiters_max);
-    let (recorder, writer) = recorder(&pool, nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
+    let (recorder, writer) = gatherer(&pool, nudges.clone(), limits.queue_jobs_max, metrics.recorded_jobs.clone());
+    let inbox_max = limits.queue_jobs_max.min(INBOX_MAX);
+    let (inbox, storer) = gatherer(&pool, nudges.clone(), inbox_max, metrics.recorded_jobs.clone());
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     watchers.spawn(outcomes.clone().watch(Line::beside(&pool, []), waiting.clone()));
-    writers.spawn(writer.write(recording));
+    writers.spawn(writer.write(recording.clone()));
+    writers.spawn(storer.write(recording));
     for lane in Lane::ALL {
         tellers.spawn(nudges.clone().send(lane, pool.clone(), nudging.clone()));
     }
@@ -114,8 +119,8 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         keys: KnownKeys::default(),
         assets,
         recorder,
+        inbox,
         outcomes,
-        nudges,
         rates: Rates::new(limits.rate, limits.visitor_rate),
         exports,
         readiness: Readiness::default(),

@@ -5,9 +5,10 @@
 //! worker, later; a 202 says that it is recorded for good and nothing more.
 //!
 //! The way of a POST: `edge` gives it an id, `auth` finds its principal, `body` and
-//! `shape` read it, `submit` turns it into an ask, `recorder` commits it together with
-//! whatever else came meanwhile, and `outcomes` waits for what came of it if the client
-//! prefers to.
+//! `shape` read it, `submit` turns it into an ask, `gather` commits it together with
+//! whatever else came meanwhile as `recorder` says, and `outcomes` waits for what came of it
+//! if the client prefers to. A callback: `webhook` checks its signature, and `gather` commits
+//! it with others as `inbox` says.
 
 mod answers;
 mod app;
@@ -23,10 +24,12 @@ mod export;
 mod export_rows;
 mod extract;
 mod fees;
+mod gather;
 mod headers;
 mod health;
 mod history;
 mod history_rows;
+mod inbox;
 mod integrity;
 mod job;
 mod jobs_list;

@@ -109,7 +109,7 @@ pub(crate) fn register<M: Collector + Clone + 'static>(registry: &Registry, metr
 )]
 pub(crate) async fn get_metrics(_: Reader, State(api): State<Api>) -> Result<Response, Problem> {
     let queue = api.queue_gauges.text(&api.pool).await;
-    let own = api.metrics.text(&api.pool, api.recorder.waiting_jobs());
+    let own = api.metrics.text(&api.pool, api.recorder.waiting_jobs().saturating_add(api.inbox.waiting_jobs()));
     let text = own.and_then(|own| Ok(own + &queue?)).map_err(|error| Problem::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, TextEncoder::new().format_type().to_owned())], text).into_response())
 }

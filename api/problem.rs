@@ -216,12 +216,18 @@ impl From<Invalid> for Problem {
 /// answered makes no sense to us.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&sqlx::Error> for Problem {
+    fn from(error: &sqlx::Error) -> Self {
         if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
-            || outbox::trouble(&error) == Trouble::Data
+            || outbox::trouble(error) == Trouble::Data
         {
-            return Self::internal(&error);
+            return Self::internal(error);
         }
-        Self::unavailable("database_unavailable", "The database does not answer; try again shortly").cause(&error)
+        Self::unavailable("database_unavailable", "The database does not answer; try again shortly").cause(error)
     }
 }
 

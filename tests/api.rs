@@ -11,6 +11,7 @@ mod edge;
 mod exports;
 mod histories;
 mod hostile;
+mod inbox;
 mod input;
 mod keys;
 mod matrix;
