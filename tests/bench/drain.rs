@@ -166,20 +166,32 @@ async fn outcomes(server: &Server) -> Result<(i64, String)> {
 
 /// Statements that workers sent for their batches: not those about themselves, once a second.
 async fn statements(server: &Server) -> Result<u64> {
+    print_statements(server).await?;
+    let (calls,): (i64,) = sqlx::query_as(
+        "select sum(calls)::bigint from pg_stat_statements s join pg_roles r on r.oid = s.userid
+         where r.rolname = 'holdfast_worker' and query !~ 'beat_at|end_kind|insert into worker_run|partitions_ahead|pg_roles|from asset|from schema|LISTEN|SET|lacks'",
+    )
+    .fetch_one(&server.owner)
+    .await?;
+    Ok(u64::try_from(calls)?)
+}
+
+/// What the server spent on each statement of web and workers, the most first: asked for by `MONEY_DAY_STATEMENTS`.
+pub(crate) async fn print_statements(server: &Server) -> Result<()> {
+    if std::env::var_os("MONEY_DAY_STATEMENTS").is_none() {
+        return Ok(());
+    }
     let rows: Vec<(f64, i64, i64, String)> = sqlx::query_as(
         "select total_exec_time, calls, rows, regexp_replace(left(query, 90), '\\s+', ' ', 'g')
          from pg_stat_statements s join pg_roles r on r.oid = s.userid
-         where r.rolname = 'holdfast_worker' and query !~ 'beat_at|end_kind|insert into worker_run|partitions_ahead|pg_roles|from asset|from schema|LISTEN|SET|lacks'
-         order by 1 desc",
+         where r.rolname in ('holdfast_api', 'holdfast_worker') order by 1 desc",
     )
     .fetch_all(&server.owner)
     .await?;
-    if std::env::var_os("MONEY_DAY_STATEMENTS").is_some() {
-        for (ms, calls, rows, query) in &rows {
-            eprintln!("{ms:9.1} ms {calls:5} calls {rows:8} rows  {query}");
-        }
+    for (ms, calls, rows, query) in rows {
+        eprintln!("{ms:9.1} ms {calls:7} calls {rows:8} rows  {query}");
     }
-    Ok(u64::try_from(rows.iter().map(|(_, calls, _, _)| calls).sum::<i64>())?)
+    Ok(())
 }
 
 /// The load has enough money for everything, so a refusal is a fault of ours.

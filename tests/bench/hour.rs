@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::Bench;
-use crate::drain::{Worker, refuse_refusals};
+use crate::drain::{Worker, print_statements, refuse_refusals};
 use crate::http::{Idle, Web, schedule};
 use crate::report::{Figure, Goal, Ratio};
 use crate::server::Server;
@@ -95,6 +95,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     // Statistics are up to a second late.
     sleep(Duration::from_secs(2)).await;
     let before = state(&bench.server).await?;
+    sqlx::raw_sql("select pg_stat_statements_reset()").execute(&bench.server.owner).await?;
     let cpu = || {
         [
             cpu_seconds(web.site.pid()),
@@ -106,6 +107,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (spent, began) = (cpu(), Instant::now());
     let minutes = hold(bench, &web, stream, &pids, (interval, count)).await?;
     let took = began.elapsed().as_secs_f64();
+    print_statements(&bench.server).await?;
     let names = ["web", "workers", "Postgres", "client"];
     let spent: Vec<_> = names.into_iter().zip(cpu()).zip(spent).map(|((name, now), then)| (name, now - then)).collect();
     until_empty(&bench.server).await?;

@@ -21,18 +21,28 @@ pub(crate) struct Server {
 }
 
 /// What differs from a freshly installed server. Durability is untouched.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("shared_buffers", "1GB"),
     ("max_wal_size", "16GB"),
     ("checkpoint_timeout", "30min"),
     ("wal_buffers", "16MB"),
+    ("autovacuum_naptime", "5s"),
     ("shared_preload_libraries", "pg_stat_statements"),
 ];
 
 impl Server {
     /// Starts it and runs the migrations.
     pub(crate) async fn start() -> Result<Self> {
-        let options = SETTINGS.iter().fold(Options::temporary(), |options, (name, value)| options.with(name, value));
+        let mut options =
+            SETTINGS.iter().fold(Options::temporary(), |options, (name, value)| options.with(name, value));
+        if let Ok(ms) = std::env::var("MONEY_DAY_PLANS") {
+            options = options
+                .with("shared_preload_libraries", "pg_stat_statements,auto_explain")
+                .with("auto_explain.log_min_duration", &ms)
+                .with("auto_explain.log_analyze", "on")
+                .with("auto_explain.log_buffers", "on")
+                .with("auto_explain.log_timing", "on");
+        }
         Self::prepare(Arc::new(Cluster::start(options).await?), "bench").await
     }
 
