@@ -81,6 +81,11 @@ async fn read_of_the_queue(db: &Db, pool: &PgPool) -> i64 {
 #[tokio::test]
 async fn a_heartbeat_does_not_walk_through_the_queue() {
     let db = Db::new().await;
+    db.ask_all(&vec![register(None); 400]).await;
+    let last = "update outbox set run_at = run_at + interval '1 hour' where job_id = (select max(job_id) from outbox)";
+    db.sql(last).await;
+    db.drain_due(&db.settler().await).await;
+    // Pages, and next to no rows on them.
     db.sql("vacuum analyze outbox").await;
     let pool = db.pool("holdfast_worker", 1).await;
     let dead = Run::begin(pool.clone(), "ledger", "one that dies".to_owned()).await.unwrap();
