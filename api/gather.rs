@@ -19,26 +19,31 @@ use crate::within::within;
 /// How many commits are under way at once.
 const UNDER_WAY_MAX: usize = 2;
 
-/// Whoever has waited for so long waits no longer for those that are under way: they may be stuck.
-const WAITED: Duration = Duration::from_millis(100);
+/// What a connection is to have that records, besides how long a statement may take. Where the end of what was
+/// sent never comes, because this machine is gone from the network, the server gives up after as many probes.
+const SETTINGS: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// What many requests ask for, and one commit records.
 pub(crate) trait Gathered: Send + Sync + Sized + 'static {
     /// What became of one.
     type Written: Send + 'static;
 
-    /// What a connection is to have that records them. A recording must end long before a deadline's grace
-    /// (60 s) is over, or it would date a job before an expiry that has already been decided. In the database,
-    /// since a paused process could not keep the time itself; and where the end of what was sent never comes,
-    /// because this machine is gone from the network, the server gives up after as many probes.
-    const SETTINGS: [(&'static str, &'static str); 5];
+    /// After this the server gives up on a statement. A recording must end long before a deadline's grace (60 s)
+    /// is over, or it would date a job before an expiry that has already been decided. In the database, since a
+    /// paused process could not keep the time itself.
+    const STATEMENT_TIMEOUT: &'static str;
 
     /// How many one commit records, give or take the last request's.
     const ROUND_MAX: usize;
 
-    /// How many requests must wait before they are committed beside others that are under way, unless the first
-    /// of them has waited for [`WAITED`]. The fewer a commit records the more each costs.
-    const WORTH: usize;
+    /// Whoever has waited for so long is committed beside those that are under way, of which one may be stuck. The
+    /// sooner that is, the fewer a commit records, and the more each costs.
+    const BESIDE_AFTER: Duration;
 
     /// After this a commit counts as unanswered. The database's own limit comes first, unless it is the
     /// network that is silent.
@@ -102,7 +107,9 @@ pub(crate) fn gatherer<G: Gathered>(
     let (sender, queue) = mpsc::unbounded_channel();
     let jobs_max = usize::try_from(queue_jobs_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
     let gatherer = Gatherer { queue: sender, room: Arc::new(Semaphore::new(jobs_max)), jobs_max };
-    let lines = (0..UNDER_WAY_MAX).map(|_| Line::beside(pool, G::SETTINGS)).collect();
+    let [a, b, c, d] = SETTINGS;
+    let settings = [("statement_timeout", G::STATEMENT_TIMEOUT), a, b, c, d];
+    let lines = (0..UNDER_WAY_MAX).map(|_| Line::beside(pool, settings)).collect();
     (gatherer, Writer { lines, queue, told: Told { nudges, recorded_jobs } })
 }
 
@@ -142,8 +149,9 @@ impl<G: Gathered> Writer<G> {
             while let Ok(posted) = queue.try_recv() {
                 waiting.push_back(posted);
             }
-            let rest = waiting.front().map(|first: &Posted<G>| WAITED.saturating_sub(first.since.elapsed()));
-            let is_due = rest.is_some_and(|rest| under_way.is_empty() || waiting.len() >= G::WORTH || rest.is_zero());
+            // How long the first may still wait for those that are under way.
+            let rest = waiting.front().map(|first: &Posted<G>| G::BESIDE_AFTER.saturating_sub(first.since.elapsed()));
+            let is_due = rest.is_some_and(|rest| rest.is_zero() || under_way.is_empty());
             if is_due && let Some(line) = lines.pop() {
                 under_way.push(told.record(line, next_round(&mut waiting)));
                 continue;
@@ -160,7 +168,9 @@ impl<G: Gathered> Writer<G> {
                     queue.close();
                     stopping = true;
                 }
-                () = sleep(rest.unwrap_or_default()), if rest.is_some() && !lines.is_empty() => {}
+                () = sleep(rest.unwrap_or_default()), if rest.is_some() && !lines.is_empty() => {
+                    tracing::debug!("a commit takes long; whoever waits for it is committed beside it");
+                }
             }
         }
         drop(under_way);

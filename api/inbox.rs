@@ -47,19 +47,13 @@ pub(crate) struct Stored {
 impl Gathered for Heard {
     type Written = Result<Stored, Problem>;
 
-    const SETTINGS: [(&'static str, &'static str); 5] = [
-        ("statement_timeout", "1500ms"),
-        ("idle_in_transaction_session_timeout", "5s"),
-        ("tcp_keepalives_idle", "5"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-    ];
+    const STATEMENT_TIMEOUT: &'static str = "1500ms";
 
-    /// So few that a slow disk writes their bodies in the time that they have.
+    /// At most 16 MiB of bodies.
     const ROUND_MAX: usize = 256;
 
     /// Nobody waits for what comes of a callback; and each commit is four round trips.
-    const WORTH: usize = 64;
+    const BESIDE_AFTER: Duration = Duration::from_millis(100);
 
     /// The provider waits three seconds.
     const COMMIT_WITHIN: Duration = Duration::from_millis(1_800);

@@ -28,18 +28,9 @@ pub(crate) enum Written {
 impl Gathered for Ask {
     type Written = Written;
 
-    const SETTINGS: [(&'static str, &'static str); 5] = [
-        ("statement_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "5s"),
-        ("tcp_keepalives_idle", "5"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-    ];
-
+    const STATEMENT_TIMEOUT: &'static str = "5s";
     const ROUND_MAX: usize = 1_000;
-
-    const WORTH: usize = 1;
-
+    const BESIDE_AFTER: Duration = Duration::ZERO;
     const COMMIT_WITHIN: Duration = Duration::from_secs(8);
 
     async fn commit(db: &mut PgConnection, all: &[Self]) -> Result<Vec<Written>, sqlx::Error> {

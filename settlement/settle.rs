@@ -28,6 +28,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// One that stands in no line, of jobs that were asked for by their numbers.
+    fn alone(tx: Transaction<'static, Postgres>, claimed: Vec<Claimed>, since: Instant) -> Self {
+        Self { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false }
+    }
+
     /// How many jobs it has.
     pub fn len(&self) -> usize {
         self.claimed.len()
@@ -199,10 +204,7 @@ impl Settler {
                 let mut tx = self.pool.begin().await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self
-                    .settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false })
-                    .await
-                {
+                match self.settle_whole(Batch::alone(tx, claimed, since)).await {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -245,8 +247,7 @@ impl Settler {
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false }).await
-        {
+        match self.settle_whole(Batch::alone(tx, claimed, since)).await {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }

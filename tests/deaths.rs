@@ -237,6 +237,10 @@ async fn a_worker_that_has_gone_deaf_polls() {
         woken
     })
     .await;
+    // That may have been the loss, which is told as well; what comes once that is heard is a nudge.
+    while tokio::time::timeout(Duration::from_millis(20), ears.wait()).await.is_ok() {}
+    nudge(&db.api, LANE).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), ears.wait()).await.unwrap();
 }
 
 /// While a server waits for rows to copy none of its limits holds: a worker that is stopped just there keeps its
