@@ -90,12 +90,13 @@ const ARRAYS: &str = "whoever queues puts the jobs together, and each batch fail
 const NO_OP: &str = "effects";
 
 const LANES: [Settings; 6] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000), (8, 2_000), (8, 5_000)]);
+const CLAIMS: [Settings; 6] = settings([(200, 512), (512, 512), (1_024, 512), (1_024, 2_000), (100, 512), (32, 512)]);
 const FETCHES: [Settings; 5] = settings([(8, 100), (16, 50), (32, 20), (16, 10), (4, 200)]);
 const CONNECTIONS: [Settings; 5] = settings([(8, 1), (4, 1), (16, 1), (32, 1), (2, 1)]);
 const BATCHES: [Settings; 6] = settings([(2, 500), (1, 500), (2, 1_000), (4, 500), (2, 250), (2, 2_000)]);
 
 /// Everybody with the effects of the money day.
-pub(crate) const MONEY: [Contestant; 8] = [
+pub(crate) const MONEY: [Contestant; 9] = [
     Contestant {
         name: "by hand, per job",
         runner: Runner::ByHand,
@@ -112,7 +113,8 @@ pub(crate) const MONEY: [Contestant; 8] = [
         share: 1,
         lacks: COMMON,
     },
-    library("apalis, its Postgres storage, per job", Program::Apalis, Mode::PerJob, &LANES, 5, AFTER),
+    library("apalis, its Postgres storage, per job", Program::Package("apalis"), Mode::PerJob, &LANES, 5, AFTER),
+    library("awa, per job", Program::Package("awa"), Mode::PerJob, &CLAIMS, 5, AFTER),
     library("graphile-worker, per job", Program::Node("graphile.mjs"), Mode::PerJob, &LANES, 5, AFTER),
     library("graphile-worker, batch jobs", Program::Node("graphile.mjs"), Mode::Bulk, &BATCHES, 1, ARRAYS),
     library("pg-boss, per job", Program::Node("pg_boss.mjs"), Mode::PerJob, &FETCHES, 5, AFTER),
@@ -121,8 +123,9 @@ pub(crate) const MONEY: [Contestant; 8] = [
 ];
 
 /// The libraries with handlers that do nothing.
-pub(crate) const NOTHING: [Contestant; 4] = [
-    library("apalis, its Postgres storage", Program::Apalis, Mode::Noop, &LANES, 2, NO_OP),
+pub(crate) const NOTHING: [Contestant; 5] = [
+    library("apalis, its Postgres storage", Program::Package("apalis"), Mode::Noop, &LANES, 2, NO_OP),
+    library("awa", Program::Package("awa"), Mode::Noop, &CLAIMS, 1, NO_OP),
     library("graphile-worker", Program::Node("graphile.mjs"), Mode::Noop, &LANES, 1, NO_OP),
     library("pg-boss", Program::Node("pg_boss.mjs"), Mode::Noop, &BATCHES, 1, NO_OP),
     library("Procrastinate", Program::Python("procrastinate_peer.py"), Mode::Noop, &CONNECTIONS, 50, NO_OP),

@@ -20,49 +20,65 @@ pub(crate) enum Program {
     Node(&'static str),
     /// A script for Python.
     Python(&'static str),
-    /// The package in `peers/apalis`.
-    Apalis,
+    /// A package of its own beside these sources, by its folder.
+    Package(&'static str),
 }
+
+/// The packages.
+const PACKAGES: [&str; 2] = ["apalis", "awa"];
+
+/// How packages are built, which is how this program was, and the folder that the result is put in.
+const PROFILE: (&str, &str) = if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
 
 /// What is installed, or why not.
 pub(crate) struct Toolbox {
     node: Result<PathBuf>,
     python: Result<PathBuf>,
-    apalis: Result<PathBuf>,
+    packages: Vec<(&'static str, Result<PathBuf>)>,
 }
 
 impl Toolbox {
     /// Installs what is missing, into the target directory.
     pub(crate) async fn install() -> Self {
         eprintln!("installing the peers where they are not");
-        Self { node: node().await, python: python().await, apalis: apalis().await }
+        let mut packages = Vec::new();
+        for name in PACKAGES {
+            packages.push((name, package(name).await));
+        }
+        Self { node: node().await, python: python().await, packages }
+    }
+
+    fn place(&self, program: Program) -> Option<&Result<PathBuf>> {
+        match program {
+            Program::Node(_) => Some(&self.node),
+            Program::Python(_) => Some(&self.python),
+            Program::Package(name) => self.packages.iter().find(|(known, _)| *known == name).map(|(_, place)| place),
+        }
     }
 
     /// Why a program cannot be run, if it cannot.
     pub(crate) fn missing(&self, program: Program) -> Option<String> {
-        let found = match program {
-            Program::Node(_) => &self.node,
-            Program::Python(_) => &self.python,
-            Program::Apalis => &self.apalis,
-        };
-        found.as_ref().err().map(|error| format!("{error:#}"))
+        match self.place(program) {
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some(format!("{error:#}")),
+            None => Some(format!("{program:?} is unknown")),
+        }
     }
 
     fn command(&self, program: Program) -> Result<Command> {
-        let found = |place: &Result<PathBuf>| place.as_deref().ok().map(Path::to_owned).context("it is not installed");
+        let place = self.place(program).and_then(|place| place.as_deref().ok()).context("it is not installed")?;
         Ok(match program {
             Program::Node(script) => {
-                let folder = found(&self.node)?;
-                let mut command = Command::new(interpreter(&folder));
-                command.arg(folder.join(script)).env("NO_LOG_SUCCESS", "1");
+                let mut command = Command::new(interpreter(place));
+                command.arg(place.join(script)).env("NO_LOG_SUCCESS", "1");
                 command
             }
             Program::Python(script) => {
-                let mut command = Command::new(found(&self.python)?);
+                let mut command = Command::new(place);
                 command.arg(sources().join(script));
                 command
             }
-            Program::Apalis => Command::new(found(&self.apalis)?),
+            Program::Package(_) => Command::new(place),
         })
     }
 
@@ -193,12 +209,12 @@ async fn python() -> Result<PathBuf> {
 }
 
 /// A package outside the workspace, so that what it needs does not enter the workspace's tree.
-async fn apalis() -> Result<PathBuf> {
-    let folder = installed("apalis")?;
+async fn package(name: &str) -> Result<PathBuf> {
+    let folder = installed(name)?;
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    let manifest = sources().join("apalis/Cargo.toml");
+    let manifest = sources().join(name).join("Cargo.toml");
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]).arg(manifest);
+    command.args(["build", "--profile", PROFILE.0, "--locked", "--quiet", "--manifest-path"]).arg(manifest);
     run(command.arg("--target-dir").arg(&folder).env_remove("SQLX_OFFLINE")).await?;
-    Ok(folder.join("release/apalis-peer"))
+    Ok(folder.join(PROFILE.1).join(format!("{name}-peer")))
 }
