@@ -25,12 +25,14 @@ pub use append::{COPY_MIN, Column, JsonText, copy_in};
 pub use ask::{Ask, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease};
 pub use complete::{Ended, complete};
-pub use connect::{Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server};
+pub use connect::{
+    Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server, settle_options,
+};
 pub use enqueue::{Recorded, enqueue, record};
 pub use nudge::{Ears, nudge};
 pub use overtaken::{behind_waiting, overtaken, received_by};
 pub use park::{Parked, park};
-pub use partitions::partitions_ahead;
+pub use partitions::{partitions, partitions_ahead};
 pub use pause::{Moment, PutOff, WAKE_MAX, behind_paused, moment, put_off, wake};
 pub use record_settled::{Settled, job_ids, record_settled};
 pub use retention::{

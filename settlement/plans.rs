@@ -19,6 +19,14 @@ const CONNECTIONS_MAX: usize = 64;
 /// A batch that has grown so much since asks for other plans at once.
 const GROWN: usize = 4;
 
+/// With more partitions than this a plan that serves whatever is asked for costs more than planning: it names them
+/// all, and each use of it locks them all.
+const PARTITIONS_MAX: i64 = 16;
+
+/// What throws plans away, and what makes plans for what is asked for from then on.
+const RENEW: &str = "discard plans";
+const RENEW_EACH: &str = "set plan_cache_mode = auto; discard plans";
+
 /// When the plans of each connection were last thrown away, and how large the batch was then, by the server's
 /// process.
 ///
@@ -27,26 +35,42 @@ const GROWN: usize = 4;
 /// would go on doing so, for each key of a batch, when a hundred thousand jobs are due: the server
 /// makes other plans only after it has vacuumed.
 #[derive(Debug, Default)]
-pub(crate) struct Plans(FxHashMap<i32, (Instant, usize)>);
+pub(crate) struct Plans {
+    made: FxHashMap<i32, (Instant, usize)>,
+    /// Whether there are more than [`PARTITIONS_MAX`].
+    many_partitions: bool,
+}
 
 impl Plans {
-    /// Whether the plans of a connection are to be thrown away for a batch of so many jobs; it is noted that
-    /// they are.
-    pub(crate) fn are_old(&mut self, backend: i32, jobs: usize) -> bool {
+    /// Takes note of how many partitions there are.
+    pub(crate) fn partitions(&mut self, partitions: i64) {
+        let many = partitions > PARTITIONS_MAX;
+        if many != self.many_partitions {
+            self.many_partitions = many;
+            // No connection is known to plan accordingly.
+            self.made.clear();
+        }
+    }
+
+    /// What is to be executed on a connection before a batch of so many jobs, if its plans are not for that; it is
+    /// noted that it is.
+    pub(crate) fn stale(&mut self, backend: i32, jobs: usize) -> Option<&'static str> {
+        let renew = if self.many_partitions { RENEW_EACH } else { RENEW };
         let in_bulk = jobs >= BULK;
         let life = if in_bulk { LIFE_IN_BULK } else { LIFE };
-        match self.0.get(&backend) {
+        match self.made.get(&backend) {
             Some((since, before)) => {
                 let has_grown = in_bulk && jobs >= before.saturating_mul(GROWN);
                 if !has_grown && since.elapsed() < life {
-                    return false;
+                    return None;
                 }
             }
             // It has none yet. Connections come and go; of those that are gone nothing is kept for ever.
-            None if self.0.len() >= CONNECTIONS_MAX => self.0.clear(),
+            None if self.made.len() >= CONNECTIONS_MAX => self.made.clear(),
             None => {}
         }
-        self.0.insert(backend, (Instant::now(), jobs)).is_some()
+        let before = self.made.insert(backend, (Instant::now(), jobs));
+        (before.is_some() || self.many_partitions).then_some(renew)
     }
 }
 
@@ -59,23 +83,35 @@ mod tests {
     #[test]
     fn each_connection_has_plans_of_its_own() {
         let mut plans = Plans::default();
-        assert!(!plans.are_old(1, 1000), "it has none yet");
-        assert!(!plans.are_old(1, 1000));
+        assert_eq!(plans.stale(1, 1000), None, "it has none yet");
+        assert_eq!(plans.stale(1, 1000), None);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(2));
-        plans.0.extend(long_ago.map(|since| (1, (since, 1000))));
-        assert!(!plans.are_old(2, 1000));
-        assert!(!plans.are_old(1, 100), "what is used for small batches may be older");
-        assert!(plans.are_old(1, 1000));
-        assert!(!plans.are_old(1, 1000));
+        plans.made.extend(long_ago.map(|since| (1, (since, 1000))));
+        assert_eq!(plans.stale(2, 1000), None);
+        assert_eq!(plans.stale(1, 100), None, "what is used for small batches may be older");
+        assert_eq!(plans.stale(1, 1000), Some("discard plans"));
+        assert_eq!(plans.stale(1, 1000), None);
     }
 
     #[test]
     fn a_burst_is_not_waited_for() {
         let mut plans = Plans::default();
-        assert!(!plans.are_old(1, 2));
-        assert!(!plans.are_old(1, 20), "that is no burst");
-        assert!(plans.are_old(1, 300));
-        assert!(!plans.are_old(1, 1000));
-        assert!(plans.are_old(1, 1200));
+        assert_eq!(plans.stale(1, 2), None);
+        assert_eq!(plans.stale(1, 20), None, "that is no burst");
+        assert_eq!(plans.stale(1, 300), Some("discard plans"));
+        assert_eq!(plans.stale(1, 1000), None);
+        assert_eq!(plans.stale(1, 1200), Some("discard plans"));
+    }
+
+    #[test]
+    fn no_plan_names_many_partitions() {
+        let mut plans = Plans::default();
+        plans.partitions(17);
+        let each = Some("set plan_cache_mode = auto; discard plans");
+        assert_eq!(plans.stale(1, 2), each, "also of a connection that is new");
+        assert_eq!(plans.stale(1, 2), None);
+        assert_eq!(plans.stale(1, 300), each);
+        plans.partitions(16);
+        assert_eq!(plans.stale(2, 2), None);
     }
 }

@@ -158,11 +158,13 @@ impl Settler {
     /// Any error of the database; what was known stays.
     pub async fn refresh(&self, suspects: Suspects) -> Result<(), sqlx::Error> {
         let assets = load_assets(&self.aside).await?;
-        let rules = rules::load(&mut *self.aside.acquire().await?).await?;
+        let mut db = self.aside.acquire().await?;
+        let (rules, partitions) = (rules::load(&mut db).await?, outbox::partitions(&mut db).await?);
         let mut memory = self.remember();
         memory.assets = assets;
         memory.rules = rules;
         memory.suspects = suspects;
+        memory.plans.partitions(partitions);
         memory.remembered.trim();
         Ok(())
     }

@@ -69,8 +69,9 @@ impl Settler {
         let moment = outbox::moment(&mut *db).await?;
         behind.begin(&moment);
         moment.within_window()?;
-        if self.remember().plans.are_old(moment.backend, claimed.len()) {
-            db.execute("discard plans").await?;
+        let stale = self.remember().plans.stale(moment.backend, claimed.len());
+        if let Some(renew) = stale {
+            db.execute(renew).await?;
         }
         let all = claimed.iter().map(|claimed| claimed.job_id).collect();
         let mut unread_decisions = Decisions::default();

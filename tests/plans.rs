@@ -1,6 +1,6 @@
 //! How the database carries out what a worker asks, when the queue is not what it was at first.
 
-use outbox::Run;
+use outbox::{Run, Suspects};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
 use crate::harness::{Db, register};
@@ -98,5 +98,24 @@ async fn a_heartbeat_does_not_walk_through_the_queue() {
     let read = read_of_the_queue(&db, &pool).await - before;
     assert!(read < 50, "{read} entries for three jobs");
     db.drain().await;
+    db.verified().await;
+}
+
+/// A plan that serves whatever is asked for names every partition, so where there are many it is not kept.
+#[tokio::test]
+async fn where_partitions_are_many_no_plan_names_them_all() {
+    let db = Db::new().await;
+    let pool = db.pool("holdfast_worker", 1).await;
+    let settler = db.settler_on(pool.clone(), 100).await.aside(db.worker.clone());
+    let mode = async || {
+        db.ask(register(None)).await;
+        db.drain_due(&settler).await;
+        settler.refresh(Suspects::new()).await.unwrap();
+        query_scalar::<_, String>("select current_setting('plan_cache_mode')").fetch_one(&pool).await.unwrap()
+    };
+    assert_eq!(mode().await, "force_generic_plan");
+    db.sql("select partitions_ahead(16)").await;
+    assert_eq!(mode().await, "force_generic_plan", "nobody has told it yet");
+    assert_eq!(mode().await, "auto");
     db.verified().await;
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use outbox::connect_options;
+use outbox::settle_options;
 use providers::nowpayments::Secret;
 use rustix::process::{Pid, Signal, kill_process};
 use settlement::{Settings, Settler};
@@ -77,7 +77,7 @@ impl Waits {
 
 /// Settles whatever is queued, outside the measured time.
 pub(crate) async fn settle_all(server: &Server) -> Result<()> {
-    let options = connect_options(&server.worker_url(), "money_day")?;
+    let options = settle_options(&server.worker_url(), "money_day")?;
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     let settings = Settings { ipn_secrets: vec![Secret::new(IPN_SECRET)?], ..Settings::default() };
     let settler = Settler::new(pool.clone(), settings, 1).await?;

@@ -22,7 +22,7 @@ pub(crate) async fn rate(server: &Server, jobs: usize, batch: u16, connections: 
     outbox::migrate(&owner).await?;
     queue(&owner, jobs).await?;
     rest(&owner).await?;
-    let options = outbox::connect_options(&server.url("holdfast_worker", DATABASE), "money_day")?;
+    let options = outbox::settle_options(&server.url("holdfast_worker", DATABASE), "money_day")?;
     let pool = PgPoolOptions::new().max_connections(connections.into()).connect_with(options).await?;
     let mut opened = Vec::new();
     for _ in 0..connections {

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use embedded::{Cluster, Options};
-use outbox::connect_options;
+use outbox::{connect_options, settle_options};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, raw_sql};
 use tokio::sync::{Mutex, OnceCell};
@@ -42,7 +42,7 @@ impl Db {
             raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
             admin.close().await.unwrap();
         }
-        let pool = |user: &str| lazy_pool(&server.url(user, &name), 4);
+        let pool = |user: &str| lazy_pool(&server.url(user, &name), user, 4);
         let (owner, api, worker) = (pool("postgres"), pool("holdfast_api"), pool("holdfast_worker"));
         Self { name, owner, api, worker }
     }
@@ -54,7 +54,7 @@ impl Db {
 
     /// Another pool, such as a second worker has.
     pub(crate) async fn pool(&self, user: &str, connections: u32) -> PgPool {
-        lazy_pool(&self.url(user).await, connections)
+        lazy_pool(&self.url(user).await, user, connections)
     }
 
     /// Runs statements as the superuser. For what no role of Holdfast may do.
@@ -102,7 +102,7 @@ async fn server() -> &'static Cluster {
             let create = format!("create database {TEMPLATE}");
             raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
             admin.close().await.unwrap();
-            let template = lazy_pool(&server.url("postgres", TEMPLATE), 1);
+            let template = lazy_pool(&server.url("postgres", TEMPLATE), "postgres", 1);
             outbox::migrate(&template).await.unwrap();
             // The first principal that is not Holdfast's own is SUBMITTER.
             run(&template, "insert into principal (name) values ('tests'), ('other tests')").await.unwrap();
@@ -112,9 +112,10 @@ async fn server() -> &'static Cluster {
         .await
 }
 
-fn lazy_pool(url: &str, connections: u32) -> PgPool {
+fn lazy_pool(url: &str, user: &str, connections: u32) -> PgPool {
+    let options = if user == "holdfast_worker" { settle_options } else { connect_options };
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30))
-        .connect_lazy_with(connect_options(url, "holdfast tests").unwrap())
+        .connect_lazy_with(options(url, "holdfast tests").unwrap())
 }
