@@ -99,7 +99,8 @@ pub async fn claim(
     let due = sqlx::query!(
         r#"
         select job_id, attempt, run_at from outbox
-        where lane = $1 and run_at <= (select clock()) and (run_at, job_id + 0) > ($2, $3) and job_id <> all ($5)
+        where lane = $1 and run_at <= (select clock()) and (run_at, job_id + 0) > ($2, $3)
+            and job_id not in (select unnest($5::bigint[]))
             and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
         order by lane, run_at, job_id + 0
         limit $4
@@ -206,27 +207,54 @@ pub async fn lease(
     lease: Duration,
     only: Option<&[i64]>,
 ) -> Result<Vec<Leased>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"
-        update outbox set attempt = attempt + 1, run_at = (select clock()) + $4
-        where job_id = any (array(
-            select job_id from outbox
-            where lane = $1 and run_at <= (select clock()) and ($3::bigint[] is null or job_id = any ($3))
-                and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
-            order by lane, run_at, job_id + 0
-            limit $2
-            for update skip locked
-        ))
-        returning job_id, attempt
-        "#,
-        lane,
-        limit,
-        only as _,
-        interval(lease),
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| Leased { job_id: row.job_id, attempt: row.attempt }).collect())
+    match only {
+        // Looked up by their keys, whatever else is due: neither lane nor time is asked as an index has it.
+        Some(only) => {
+            sqlx::query_as!(
+                Leased,
+                "
+                update outbox set attempt = attempt + 1, run_at = (select clock()) + $4
+                where job_id = any (array(
+                    select job_id from outbox
+                    where job_id = any ($3) and lane || '' = $1 and (run_at <= (select clock())) is true
+                        and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
+                    order by job_id
+                    limit $2
+                    for update skip locked
+                ))
+                returning job_id, attempt
+                ",
+                lane,
+                limit,
+                only,
+                interval(lease),
+            )
+            .fetch_all(db)
+            .await
+        }
+        None => {
+            sqlx::query_as!(
+                Leased,
+                "
+                update outbox set attempt = attempt + 1, run_at = (select clock()) + $3
+                where job_id = any (array(
+                    select job_id from outbox
+                    where lane = $1 and run_at <= (select clock())
+                        and not exists (select from pause p where p.scope = 'lane' and p.name = $1)
+                    order by lane, run_at, job_id + 0
+                    limit $2
+                    for update skip locked
+                ))
+                returning job_id, attempt
+                ",
+                lane,
+                limit,
+                interval(lease),
+            )
+            .fetch_all(db)
+            .await
+        }
+    }
 }
 
 /// A duration as Postgres takes it; what leaves its range is the longest one that fits.

@@ -26,7 +26,7 @@ pub async fn overtaken(db: &mut PgConnection, jobs: &[(i64, i64)], batch: &[i64]
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         cross join lateral (
             select from outbox o
-            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
+            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id not in (select unnest($3::bigint[]))
                 and (o.attempt > 0 or o.run_at <= (select clock()) or o.last_error is not null)
             limit 1
         ) earlier
@@ -63,7 +63,7 @@ pub async fn behind_waiting(
         select a.job_id as "job_id!" from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         cross join lateral (
             select from outbox o
-            where o.subject = a.subject and o.attempt > 0 and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
+            where o.subject = a.subject and o.attempt > 0 and o.job_id - a.job_id < 0 and o.job_id not in (select unnest($3::bigint[]))
                 and coalesce(o.last_error, '') not like 'paused: %'
                 and (select j.kind = any ($4) from job j where j.id = o.job_id)
             limit 1
@@ -96,7 +96,7 @@ pub async fn received_by(
         select a.subject as "subject!" from unnest($1::bigint[], $2::timestamptz[]) as a (subject, deadline)
         where exists (
             select from outbox o join job j on j.id = o.job_id
-            where o.subject = a.subject and o.job_id <> all ($3) and j.received_at <= a.deadline
+            where o.subject = a.subject and o.job_id not in (select unnest($3::bigint[])) and j.received_at <= a.deadline
         ) or exists (
             select from parked p join job j on j.id = p.job_id
             where p.subject = a.subject and j.received_at <= a.deadline

@@ -128,7 +128,7 @@ pub async fn behind_paused(
         from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
         cross join lateral (
             select o.last_error from outbox o
-            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id <> all ($3)
+            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id not in (select unnest($3::bigint[]))
                 and o.last_error || '' like 'paused: %' and (o.run_at > (select clock())) is true
             order by o.job_id - a.job_id limit 1
         ) f

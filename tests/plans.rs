@@ -101,6 +101,28 @@ async fn a_heartbeat_does_not_walk_through_the_queue() {
     db.verified().await;
 }
 
+/// Nor with each turn of suspects, though another worker may have leased all of them.
+#[tokio::test]
+async fn a_turn_of_suspects_does_not_walk_through_the_queue() {
+    let db = Db::new().await;
+    let jobs = db.ask_all(&vec![register(None); 1_000]).await;
+    let suspects = jobs[..3].to_vec();
+    let other = db.settler().await;
+    other.refresh(suspects.clone()).await.unwrap();
+    for _ in 0..3 {
+        assert!(other.lease_suspect().await.unwrap().is_some());
+    }
+    let pool = db.pool("holdfast_worker", 1).await;
+    let settler = db.settler_on(pool.clone(), 100).await;
+    settler.refresh(suspects).await.unwrap();
+    let before = read_of_the_queue(&db, &pool).await;
+    assert_eq!(settler.lease_suspect().await.unwrap(), None);
+    let read = read_of_the_queue(&db, &pool).await - before;
+    assert!(read < 50, "{read} entries for three jobs");
+    db.drain().await;
+    db.verified().await;
+}
+
 /// A plan that serves whatever is asked for names every partition, so where there are many it is not kept.
 #[tokio::test]
 async fn where_partitions_are_many_no_plan_names_them_all() {

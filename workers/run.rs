@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
 use jobs::Lane;
-use outbox::{Ears, Role, Run, SchemaError, StartError, note_options, pool_options, settle_options};
+use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options, pool_options, settle_options};
 use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -107,7 +107,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
     let aside = pool_options()
         .max_connections(4)
-        .connect_lazy_with(settle_options(&options.url, &format!("{} operating", options.name))?);
+        .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
     // A run that began before something else failed holds nothing, and is passed over as one that died.
     let begin = async || {
