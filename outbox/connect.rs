@@ -102,7 +102,8 @@ pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartE
 }
 
 /// The same for what settles: a statement is planned once and not each time, which would be a third of what a batch
-/// of one job costs the server. Whoever connects so throws the plans away when the load has changed.
+/// of one job costs the server. Whoever connects so throws the plans away when the load has changed, and
+/// plans each time where partitions are many. Behind a proxy that takes no settings with a connection it is as before.
 ///
 /// # Errors
 /// [`StartError::BadUrl`].

@@ -1,4 +1,4 @@
-//! How old the plans of a worker's connections may become.
+//! How old the plans of a worker's connections may become, and whether they are made once or each time.
 
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,10 @@ const GROWN: usize = 4;
 /// all, and each use of it locks them all.
 const PARTITIONS_MAX: i64 = 16;
 
-/// What throws plans away, and what makes plans for what is asked for from then on.
+/// Throws plans away.
 const RENEW: &str = "discard plans";
+/// The same, and from then on one is made for what is asked for. If the batch is rolled back, so is that; the next
+/// time says it again.
 const RENEW_EACH: &str = "set plan_cache_mode = auto; discard plans";
 
 /// When the plans of each connection were last thrown away, and how large the batch was then, by the server's
@@ -43,7 +45,7 @@ pub(crate) struct Plans {
 
 impl Plans {
     /// Takes note of how many partitions there are.
-    pub(crate) fn partitions(&mut self, partitions: i64) {
+    pub(crate) fn note_partitions(&mut self, partitions: i64) {
         let many = partitions > PARTITIONS_MAX;
         if many != self.many_partitions {
             self.many_partitions = many;
@@ -52,9 +54,9 @@ impl Plans {
         }
     }
 
-    /// What is to be executed on a connection before a batch of so many jobs, if its plans are not for that; it is
-    /// noted that it is.
-    pub(crate) fn stale(&mut self, backend: i32, jobs: usize) -> Option<&'static str> {
+    /// What a connection is to execute before a batch of so many jobs, where its plans are too old for it. Asked once
+    /// for each batch, since it is taken to be executed.
+    pub(crate) fn renewal(&mut self, backend: i32, jobs: usize) -> Option<&'static str> {
         let renew = if self.many_partitions { RENEW_EACH } else { RENEW };
         let in_bulk = jobs >= BULK;
         let life = if in_bulk { LIFE_IN_BULK } else { LIFE };
@@ -78,40 +80,40 @@ impl Plans {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Plans;
+    use super::{Plans, RENEW, RENEW_EACH};
 
     #[test]
     fn each_connection_has_plans_of_its_own() {
         let mut plans = Plans::default();
-        assert_eq!(plans.stale(1, 1000), None, "it has none yet");
-        assert_eq!(plans.stale(1, 1000), None);
+        assert_eq!(plans.renewal(1, 1000), None, "it has none yet");
+        assert_eq!(plans.renewal(1, 1000), None);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(2));
         plans.made.extend(long_ago.map(|since| (1, (since, 1000))));
-        assert_eq!(plans.stale(2, 1000), None);
-        assert_eq!(plans.stale(1, 100), None, "what is used for small batches may be older");
-        assert_eq!(plans.stale(1, 1000), Some("discard plans"));
-        assert_eq!(plans.stale(1, 1000), None);
+        assert_eq!(plans.renewal(2, 1000), None);
+        assert_eq!(plans.renewal(1, 100), None, "what is used for small batches may be older");
+        assert_eq!(plans.renewal(1, 1000), Some(RENEW));
+        assert_eq!(plans.renewal(1, 1000), None);
     }
 
     #[test]
     fn a_burst_is_not_waited_for() {
         let mut plans = Plans::default();
-        assert_eq!(plans.stale(1, 2), None);
-        assert_eq!(plans.stale(1, 20), None, "that is no burst");
-        assert_eq!(plans.stale(1, 300), Some("discard plans"));
-        assert_eq!(plans.stale(1, 1000), None);
-        assert_eq!(plans.stale(1, 1200), Some("discard plans"));
+        assert_eq!(plans.renewal(1, 2), None);
+        assert_eq!(plans.renewal(1, 20), None, "that is no burst");
+        assert_eq!(plans.renewal(1, 300), Some(RENEW));
+        assert_eq!(plans.renewal(1, 1000), None);
+        assert_eq!(plans.renewal(1, 1200), Some(RENEW));
     }
 
     #[test]
     fn no_plan_names_many_partitions() {
         let mut plans = Plans::default();
-        plans.partitions(17);
-        let each = Some("set plan_cache_mode = auto; discard plans");
-        assert_eq!(plans.stale(1, 2), each, "also of a connection that is new");
-        assert_eq!(plans.stale(1, 2), None);
-        assert_eq!(plans.stale(1, 300), each);
-        plans.partitions(16);
-        assert_eq!(plans.stale(2, 2), None);
+        plans.note_partitions(17);
+        let each = Some(RENEW_EACH);
+        assert_eq!(plans.renewal(1, 2), each, "also of a connection that is new");
+        assert_eq!(plans.renewal(1, 2), None);
+        assert_eq!(plans.renewal(1, 300), each);
+        plans.note_partitions(16);
+        assert_eq!(plans.renewal(2, 2), None);
     }
 }

@@ -164,7 +164,7 @@ impl Settler {
         memory.assets = assets;
         memory.rules = rules;
         memory.suspects = suspects;
-        memory.plans.partitions(partitions);
+        memory.plans.note_partitions(partitions);
         memory.remembered.trim();
         Ok(())
     }

@@ -69,8 +69,8 @@ impl Settler {
         let moment = outbox::moment(&mut *db).await?;
         behind.begin(&moment);
         moment.within_window()?;
-        let stale = self.remember().plans.stale(moment.backend, claimed.len());
-        if let Some(renew) = stale {
+        let renewal = self.remember().plans.renewal(moment.backend, claimed.len());
+        if let Some(renew) = renewal {
             db.execute(renew).await?;
         }
         let all = claimed.iter().map(|claimed| claimed.job_id).collect();
