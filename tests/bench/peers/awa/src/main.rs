@@ -14,7 +14,7 @@ use sqlx::types::Json;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 const QUEUE: &str = "post";
-/// Loops that claim; this many, and no deadline for a job, as its own benchmark has it.
+/// Loops that claim; this many, and no deadline for a job, as its `tests/benchmark_test.rs` has it.
 const CLAIMERS: u16 = 1;
 /// Connections that claim, complete, beat and maintain, beside those of the handlers.
 const OWN_CONNECTIONS: u32 = 10;
