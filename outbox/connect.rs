@@ -97,8 +97,7 @@ const SETTINGS: [(&str, &str); 9] = [
 /// [`StartError::BadUrl`].
 pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartError> {
     let options = PgConnectOptions::from_str(url).map_err(StartError::BadUrl)?.application_name(name);
-    let given = options.get_options().unwrap_or_default().to_owned();
-    Ok(options.options(SETTINGS.into_iter().filter(|(name, _)| !given.contains(name))))
+    Ok(unless_given(options, &SETTINGS))
 }
 
 /// The same for what settles: a statement is planned once and not each time, which would be a third of what a batch
@@ -108,9 +107,13 @@ pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartE
 /// # Errors
 /// [`StartError::BadUrl`].
 pub fn settle_options(url: &str, name: &str) -> Result<PgConnectOptions, StartError> {
-    let options = connect_options(url, name)?;
-    let given = options.get_options().unwrap_or_default().contains(PLAN_ONCE.0);
-    Ok(if given { options } else { options.options([PLAN_ONCE]) })
+    Ok(unless_given(connect_options(url, name)?, &[PLAN_ONCE]))
+}
+
+/// Adds settings, where the address does not give them itself.
+fn unless_given(options: PgConnectOptions, settings: &[(&str, &str)]) -> PgConnectOptions {
+    let given = options.get_options().unwrap_or_default().to_owned();
+    options.options(settings.iter().copied().filter(|(name, _)| !given.contains(name)))
 }
 
 /// A plan that serves whatever is asked for.

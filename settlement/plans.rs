@@ -19,8 +19,8 @@ const CONNECTIONS_MAX: usize = 64;
 /// A batch that has grown so much since asks for other plans at once.
 const GROWN: usize = 4;
 
-/// With more partitions than this a plan that serves whatever is asked for costs more than planning: it names them
-/// all, and each use of it locks them all.
+/// With more partitions than this no plan is kept that serves whatever is asked for: it names them all, and each use
+/// of it locks them all. From how many on that costs more than planning was not measured.
 const PARTITIONS_MAX: i64 = 16;
 
 /// Throws plans away.
