@@ -94,13 +94,18 @@ pub async fn received_by(
     sqlx::query_scalar!(
         r#"
         select a.subject as "subject!" from unnest($1::bigint[], $2::timestamptz[]) as a (subject, deadline)
-        where exists (
-            select from outbox o join job j on j.id = o.job_id
-            where o.subject = a.subject and o.job_id not in (select unnest($3::bigint[])) and j.received_at <= a.deadline
-        ) or exists (
-            select from parked p join job j on j.id = p.job_id
-            where p.subject = a.subject and j.received_at <= a.deadline
-        )
+        left join lateral (
+            select true as found from outbox o
+            where o.subject = a.subject and o.job_id not in (select unnest($3::bigint[]))
+                and (select j.received_at <= a.deadline from job j where j.id = o.job_id)
+            limit 1
+        ) queued on true
+        left join lateral (
+            select true as found from parked p
+            where p.subject = a.subject and (select j.received_at <= a.deadline from job j where j.id = p.job_id)
+            limit 1
+        ) parked on true
+        where queued.found or parked.found
         "#,
         &ids,
         &deadlines,

@@ -89,7 +89,7 @@ pub async fn put_off(db: &mut PgConnection, jobs: &[PutOff]) -> Result<(), sqlx:
         update outbox o
         set run_at = (select clock()) + $4::text::interval, last_error = 'paused: ' || p.pause
         from unnest($1::bigint[], $2::integer[], $3::text[]) as p (job_id, attempt, pause)
-        where o.job_id = p.job_id and o.attempt = p.attempt
+        where o.job_id = any ($1) and o.job_id + 0 = p.job_id and o.attempt = p.attempt
         ",
         &ids,
         &attempts,

@@ -34,7 +34,7 @@ pub async fn postpone(db: &mut PgConnection, jobs: &[Postponed]) -> Result<(), s
         update outbox o
         set run_at = (select clock()) + p.micros * interval '1 microsecond', attempt = o.attempt + 1, last_error = p.why
         from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[]) as p (job_id, attempt, micros, why)
-        where o.job_id = p.job_id and o.attempt = p.attempt
+        where o.job_id = any ($1) and o.job_id + 0 = p.job_id and o.attempt = p.attempt
         ",
         &ids,
         &attempts,

@@ -1,9 +1,12 @@
 //! How the database carries out what a worker asks, when the queue is not what it was at first.
 
-use outbox::{Run, Suspects};
+use std::time::Duration;
+
+use chrono::DateTime;
+use outbox::{Parked, Postponed, PutOff, Run, Suspects};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
-use crate::harness::{Db, register};
+use crate::harness::{Db, lock, mark_paid, register};
 
 /// The plan that a connection keeps for the statement that is like this.
 async fn kept_plan(db: &mut PgConnection, statement: &str, arguments: &str) -> String {
@@ -57,16 +60,29 @@ async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
     assert_eq!(outbox::overtaken(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
     assert_eq!(outbox::behind_waiting(&mut connection, &about, &["release"], &[1]).await.unwrap(), [0_i64; 0]);
     assert_eq!(outbox::behind_paused(&mut connection, &about, &[1]).await.unwrap(), []);
+    let deadlines = about.map(|(subject, _)| (subject, DateTime::UNIX_EPOCH));
+    assert_eq!(outbox::received_by(&mut connection, &deadlines, &[1]).await.unwrap(), [0_i64; 0]);
     for (told, index, arguments) in [
         ("%o.last_error is not null%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
         ("%o.attempt > 0 and%", "outbox_waiting", "'{7,8}', '{3,4}', '{1}', '{release}'"),
         ("%as _pause!_%", "outbox_about", "'{7,8}', '{3,4}', '{1}'"),
+        ("%queued.found or parked.found%", "outbox_about", "'{7,8}', '{2026-01-01,2026-01-02}', '{1}'"),
     ] {
         let plan = kept_plan(&mut connection, told, arguments).await;
         // Not merely read from one end to the other.
         let looked_up = plan.contains("Index Cond: (subject = a.subject)");
         assert!(looked_up && plan.contains(&format!("using {index} on outbox")), "{plan}");
     }
+}
+
+/// A queue with pages and next to no rows, then a thousand jobs that are due: the server takes it to be empty still.
+async fn taken_for_empty(db: &Db) -> Vec<i64> {
+    db.ask_all(&vec![register(None); 400]).await;
+    let last = "update outbox set run_at = run_at + interval '1 hour' where job_id = (select max(job_id) from outbox)";
+    db.sql(last).await;
+    db.drain_due(&db.settler().await).await;
+    db.sql("vacuum analyze outbox").await;
+    db.ask_all(&vec![register(None); 1_000]).await
 }
 
 /// How many entries of the queue's indexes this connection and those before it have read.
@@ -81,15 +97,9 @@ async fn read_of_the_queue(db: &Db, pool: &PgPool) -> i64 {
 #[tokio::test]
 async fn a_heartbeat_does_not_walk_through_the_queue() {
     let db = Db::new().await;
-    db.ask_all(&vec![register(None); 400]).await;
-    let last = "update outbox set run_at = run_at + interval '1 hour' where job_id = (select max(job_id) from outbox)";
-    db.sql(last).await;
-    db.drain_due(&db.settler().await).await;
-    // Pages, and next to no rows on them.
-    db.sql("vacuum analyze outbox").await;
+    let jobs = taken_for_empty(&db).await;
     let pool = db.pool("holdfast_worker", 1).await;
     let dead = Run::begin(pool.clone(), "ledger", "one that dies".to_owned()).await.unwrap();
-    let jobs = db.ask_all(&vec![register(None); 1_000]).await;
     dead.note_holding(&jobs[..3]).await.unwrap();
     db.pass("6 seconds").await;
     let run = Run::begin(pool.clone(), "ledger", "a worker".to_owned()).await.unwrap();
@@ -105,7 +115,7 @@ async fn a_heartbeat_does_not_walk_through_the_queue() {
 #[tokio::test]
 async fn a_turn_of_suspects_does_not_walk_through_the_queue() {
     let db = Db::new().await;
-    let jobs = db.ask_all(&vec![register(None); 1_000]).await;
+    let jobs = taken_for_empty(&db).await;
     let suspects = jobs[..3].to_vec();
     let other = db.settler().await;
     other.refresh(suspects.clone()).await.unwrap();
@@ -119,6 +129,63 @@ async fn a_turn_of_suspects_does_not_walk_through_the_queue() {
     assert_eq!(settler.lease_suspect().await.unwrap(), None);
     let read = read_of_the_queue(&db, &pool).await - before;
     assert!(read < 50, "{read} entries for three jobs");
+    db.drain().await;
+    db.verified().await;
+}
+
+/// Nor what becomes of a few jobs that do not settle.
+#[tokio::test]
+async fn what_goes_back_or_to_a_person_is_looked_up_by_its_keys() {
+    let db = Db::new().await;
+    let jobs = taken_for_empty(&db).await;
+    let few = [jobs[10], jobs[500], jobs[990]];
+    let pool = db.pool("holdfast_worker", 1).await;
+    let mut before = read_of_the_queue(&db, &pool).await;
+    for verb in ["postpone", "put_off", "park"] {
+        let mut tx = pool.begin().await.unwrap();
+        let done = match verb {
+            "postpone" => {
+                let back = |job_id| Postponed { job_id, attempt: 0, after: Duration::from_secs(1), why: "a test" };
+                outbox::postpone(&mut tx, &few.map(back)).await
+            }
+            "put_off" => {
+                let off = |job_id| PutOff { job_id, attempt: 0, pause: "kind user-register".to_owned() };
+                outbox::put_off(&mut tx, &few.map(off)).await
+            }
+            _ => {
+                let parked = |job_id| Parked { job_id, attempt: 0, reason: "poison", detail: "a test".to_owned() };
+                outbox::park(&mut tx, &few.map(parked)).await
+            }
+        };
+        done.unwrap();
+        tx.rollback().await.unwrap();
+        let after = read_of_the_queue(&db, &pool).await;
+        assert!(after - before < 50, "{verb}: {} entries for three jobs", after - before);
+        before = after;
+    }
+    db.drain().await;
+    db.verified().await;
+}
+
+/// Nor is what might make a trade that is not there, of which somebody speaks.
+#[tokio::test]
+async fn what_is_awaited_is_looked_up_by_its_key() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    taken_for_empty(&db).await;
+    db.drain().await;
+    let trade = db.ask(lock(seller, buyer, "btc", "0.5")).await;
+    let slow = db.settler_on(db.worker.clone(), 1).await;
+    let held = slow.claim().await.unwrap().unwrap();
+    db.ask(mark_paid(trade, buyer)).await;
+    let pool = db.pool("holdfast_worker", 1).await;
+    let settler = db.settler_on(pool.clone(), 1).await;
+    assert_eq!(settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap().postponed, 1);
+    slow.settle(held).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    let plan = kept_plan(&mut connection, "%left join lateral%q.job_id = m.id%", "'{7,8}', '{a,b}', 7, 8").await;
+    assert!(plan.contains("outbox_pk") && plan.contains("Index Cond: (job_id = m.id)"), "{plan}");
     db.drain().await;
     db.verified().await;
 }

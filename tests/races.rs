@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use jobs::AnyJob;
 use providers::nowpayments::PaymentStatus;
 use settlement::{Batch, Report, Settler};
@@ -345,5 +346,21 @@ async fn a_wallet_that_was_made_meanwhile_is_found() {
     assert_eq!(outcomes, ["settled", "settled"]);
     let settled = Report { settled: 2, ..Report::default() };
     assert_eq!(reports.map(Result::unwrap), [settled, settled]);
+    db.verified().await;
+}
+
+/// Two workers find that partitions are missing at the same time: the second waits, and finds them made.
+#[tokio::test]
+async fn partitions_are_made_once() {
+    let db = Db::new().await;
+    let mut first = db.owner.begin().await.unwrap();
+    let ahead = || sqlx::query_scalar!(r#"select partitions_ahead(3) as "made!""#);
+    assert_eq!(ahead().fetch_one(&mut *first).await.unwrap(), 2, "one of job, one of outcome");
+    let commit = async {
+        until("the second one waits", async || waiting(&db.owner).await == 1).await;
+        first.commit().await.unwrap();
+    };
+    let (second, ()) = join(ahead().fetch_one(&db.worker), commit).await;
+    assert_eq!(second.unwrap(), 0);
     db.verified().await;
 }

@@ -19,7 +19,7 @@ pub(crate) async fn load_fates(
         select j.id, o.job_id is not null as "queued!", e.status as "status?"
         from unnest($1::bigint[], $2::text[]) as m (id, kind)
         join job j on j.id = m.id and j.kind = m.kind and j.id between $3 and $4
-        left join outbox o on o.job_id = m.id
+        left join lateral (select q.job_id from outbox q where q.job_id = m.id limit 1) o on true
         left join outcome e on e.job_id = m.id and e.job_id between $3 and $4
         "#,
         &ids,
