@@ -102,6 +102,9 @@ struct Finding {
 }
 
 /// Runs a statement that yields `row!` and `total!`, at most [`Check::ROWS_MAX`] of them.
+///
+/// It ends in `limit (select 20)`. Where the server knows that 20 rows are asked for, it takes them to be found early
+/// and walks through a whole table in the order of its key, page by page at random, to find none.
 macro_rules! check {
     ($db:ident, $name:literal, $proves:literal, $sql:literal $(, $argument:expr)*) => {
         sqlx::query_as!(crate::verify::Finding, $sql $(, $argument)*)

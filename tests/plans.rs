@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use outbox::{Parked, Postponed, PutOff, Run, Suspects};
+use settlement::verify::verify_within;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
 use crate::harness::{Db, lock, mark_paid, register};
@@ -188,6 +189,41 @@ async fn what_is_awaited_is_looked_up_by_its_key() {
     assert!(plan.contains("outbox_pk") && plan.contains("Index Cond: (job_id = m.id)"), "{plan}");
     db.drain().await;
     db.verified().await;
+}
+
+/// How many parts the server has made of what it joins, where that did not fit into memory.
+fn parts(line: &str) -> Option<u32> {
+    line.split_once("Batches: ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+/// Rows of equal keys cannot be parted, and the server tries to until no memory is left. So no check joins by a key
+/// which half of what it reads is without, as open holds are without the job that closes them.
+#[tokio::test]
+async fn no_check_parts_rows_in_vain() {
+    let db = Db::new().await;
+    for _ in 0..8 {
+        db.ask_all(&vec![register(None); 1_000]).await;
+    }
+    db.sql(
+        "insert into hold (id, account_id, subject, amount, closed_by)
+            select n, 1, n, 1, case when n % 2 = 0 then n + 10000 end from generate_series(1, 4000) n;
+        analyze",
+    )
+    .await;
+    let mut tx = db.owner.begin().await.unwrap();
+    verify_within(&mut tx).await.unwrap();
+    let kept = "select name, statement from pg_prepared_statements
+        where statement like '%count(*) over () as \"total!\"%' and statement not like '%$1%'";
+    let statements: Vec<(String, String)> = sqlx::query_as(kept).fetch_all(&mut *tx).await.unwrap();
+    assert!(statements.len() > 50, "{}", statements.len());
+    sqlx::raw_sql("set local work_mem = '64kB'; set local hash_mem_multiplier = 1").execute(&mut *tx).await.unwrap();
+    for (name, statement) in statements {
+        let explain = format!("explain (analyze, costs off, timing off) execute {name}");
+        let plan: Vec<String> =
+            query_scalar(AssertSqlSafe(explain)).persistent(false).fetch_all(&mut *tx).await.unwrap();
+        let most = plan.iter().filter_map(|line| parts(line)).max().unwrap_or(0);
+        assert!(most <= 128, "{most} parts: {statement}\n{}", plan.join("\n"));
+    }
 }
 
 /// A plan that serves whatever is asked for names every partition, so where there are many it is not kept.

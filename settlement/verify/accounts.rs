@@ -27,7 +27,7 @@ async fn accounts_fit_their_purpose(db: &mut PgConnection) -> Result<Check, Erro
             or id = 0 or (id < 0) <> (purpose in ('world', 'receivable'))
             or (owner = 0) <> (purpose in ('fee', 'world')) or (stripe <> 0 and owner <> 0)
         order by id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -42,7 +42,7 @@ async fn accounts_have_owners(db: &mut PgConnection) -> Result<Check, Error> {
         from account a
         where a.owner <> 0 and not exists (select from app_user u where u.id = a.owner)
         order by a.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -102,7 +102,7 @@ async fn references_resolve(db: &mut PgConnection) -> Result<Check, Error> {
             from job j where j.caused_by is not null and not exists (select from job c where c.id = j.caused_by)
         ) r
         order by r.what
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -129,7 +129,7 @@ async fn people_come_from_registrations(db: &mut PgConnection) -> Result<Check, 
         ) j on j.id = u.id
         where u.id is null or j.id is null or (not j.dropped and u.referrer_id::text is distinct from j.referrer)
         order by coalesce(u.id, j.id)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -156,7 +156,7 @@ async fn referrers_form_no_cycle(db: &mut PgConnection) -> Result<Check, Error> 
         join app_user u on u.id = c.start
         where c.at = c.start
         order by u.id
-        limit 20
+        limit (select 20)
         "#
     )
 }

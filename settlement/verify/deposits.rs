@@ -43,7 +43,7 @@ async fn deposits_agree_with_transfers(db: &mut PgConnection) -> Result<Check, E
         ) m using (job_id, code, owner, asset)
         where d.amount is distinct from m.amount
         order by job_id, code
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -76,7 +76,7 @@ async fn deposits_agree_with_jobs(db: &mut PgConnection) -> Result<Check, Error>
         ) d on d.job_id = j.id
         where d.did is distinct from j.did or d.deposits > 1
         order by coalesce(j.id, d.job_id)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -106,7 +106,7 @@ async fn deposit_states_agree(db: &mut PgConnection) -> Result<Check, Error> {
             or (credited is not null and (user_id is null or asset is null))
             or clawed_back_by = credited_by
         order by payment_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -138,7 +138,7 @@ async fn world_moved_by_deposits(db: &mut PgConnection) -> Result<Check, Error> 
         left join asset t on t.id = asset
         where coalesce(w.posted, 0) <> - coalesce(d.credited - d.clawed_back - d.shortfall, 0)
         order by asset
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -155,7 +155,7 @@ async fn receivables_not_positive(db: &mut PgConnection) -> Result<Check, Error>
         join entry e on e.account_id = a.id
         where a.purpose = 'receivable' and e.posted > 0
         order by a.id, e.version
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -190,7 +190,7 @@ async fn receivables_are_shortfalls(db: &mut PgConnection) -> Result<Check, Erro
         ) r using (owner, asset)
         where coalesce(- n.posted, 0) <> coalesce(d.shortfall, 0) - coalesce(r.repaid, 0)
         order by owner, asset
-        limit 20
+        limit (select 20)
         "#
     )
 }

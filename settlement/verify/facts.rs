@@ -31,7 +31,7 @@ async fn callbacks_have_jobs(db: &mut PgConnection) -> Result<Check, Error> {
             and not exists (select from request r
                 where r.submitter = 2 and r.kind = 'deposit-credit' and r.key = i.fact_key)
         order by i.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -53,7 +53,7 @@ async fn deposit_jobs_have_callbacks(db: &mut PgConnection) -> Result<Check, Err
         where j.kind = 'deposit-credit'
             and (j.submitted_by <> 2 or i.fact_key is null or r.key <> i.fact_key)
         order by j.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -81,7 +81,7 @@ async fn paid_facts_are_accounted_for(db: &mut PgConnection) -> Result<Check, Er
             or (f.status in ('finished', 'partially_paid') and d.credited is null
                 and d.state not in ('review', 'refunded', 'rejected'))
         order by f.job_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -120,7 +120,7 @@ async fn credits_are_what_was_signed(db: &mut PgConnection) -> Result<Check, Err
                 else f.status <> 'refunded'
             end
         order by c.payment_id, c.did
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -142,7 +142,7 @@ async fn credits_are_what_is_written(db: &mut PgConnection) -> Result<Check, Err
                     when d.outcome_text ~ '^[0-9]+([.][0-9]+)?$' and length(d.outcome_text) < 80
                     then floor(d.outcome_text::numeric * 10::numeric ^ s.scale) end)
         order by d.payment_id
-        limit 20
+        limit (select 20)
         "#
     )
 }

@@ -41,7 +41,7 @@ async fn posted_sums_to_zero(db: &mut PgConnection) -> Result<Check, Error> {
         ) s
         left join asset t on t.id = s.asset
         order by s.asset
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -59,7 +59,7 @@ async fn versions_have_no_gaps(db: &mut PgConnection) -> Result<Check, Error> {
         group by account_id
         having min(version) <> 1 or max(version) <> count(*)
         order by account_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -84,7 +84,7 @@ async fn balances_follow_entries(db: &mut PgConnection) -> Result<Check, Error> 
         -- After a gap, which is another check's, nothing can be said.
         where version = version_before + 1 and (posted <> posted_before + d_posted or held <> held_before + d_held)
         order by account_id, version
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -101,7 +101,7 @@ async fn balances_not_negative(db: &mut PgConnection) -> Result<Check, Error> {
         -- A column of type numeric also takes NaN, which is above every number.
         where held < 0 or (account_id > 0 and posted - held < 0) or posted = 'NaN' or held = 'NaN'
         order by account_id, version
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -121,7 +121,7 @@ async fn entries_have_one_cause(db: &mut PgConnection) -> Result<Check, Error> {
             or (leg is not null and (d_posted = 0 or d_held <> 0))
             or (hold_id is not null and (d_held = 0 or d_posted <> 0))
         order by account_id, version
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -145,7 +145,7 @@ async fn transfers_have_two_entries(db: &mut PgConnection) -> Result<Check, Erro
         ) s
         where entries <> 2 or paid <> 1 or received <> 1
         order by job_id, leg
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -163,7 +163,7 @@ async fn entries_have_transfers(db: &mut PgConnection) -> Result<Check, Error> {
         where e.leg is not null
             and not exists (select from transfer t where t.job_id = e.job_id and t.leg = e.leg)
         order by e.account_id, e.version
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -182,7 +182,7 @@ async fn transfers_within_one_asset(db: &mut PgConnection) -> Result<Check, Erro
         join account c on c.id = t.credit
         where d.asset <> c.asset or d.id = c.id
         order by t.job_id, t.leg
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -218,7 +218,7 @@ async fn transfers_fit_their_code(db: &mut PgConnection) -> Result<Check, Error>
             and (fits.code is null
                 or (t.code <> 'trade_settle' and d.owner <> 0 and c.owner <> 0 and d.owner <> c.owner))
         order by t.job_id, t.leg
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -248,7 +248,7 @@ async fn transfers_fit_their_kind(db: &mut PgConnection) -> Result<Check, Error>
         ) as fits (kind, code) on fits.kind = j.kind and fits.code = t.code
         where fits.kind is null or t.times > 1
         order by t.job_id, t.code
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -265,7 +265,7 @@ async fn legs_have_no_gaps(db: &mut PgConnection) -> Result<Check, Error> {
         group by job_id
         having min(leg) <> 0 or max(leg) + 1 <> count(*)
         order by job_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -288,7 +288,7 @@ async fn ledger_rows_have_settled_jobs(db: &mut PgConnection) -> Result<Check, E
         where not exists (select from outcome o where o.job_id = m.job_id)
         group by m.job_id
         order by m.job_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -312,7 +312,7 @@ async fn refused_jobs_moved_nothing(db: &mut PgConnection) -> Result<Check, Erro
         where o.status <> 'settled'
         group by o.job_id, o.status
         order by o.job_id
-        limit 20
+        limit (select 20)
         "#
     )
 }

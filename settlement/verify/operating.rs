@@ -33,7 +33,7 @@ async fn pauses_follow_their_history(db: &mut PgConnection) -> Result<Check, Err
             or (p.job_id, p.principal_id, p.reason, p.since) is distinct from (c.job_id, c.principal_id, c.reason, c.at)
                 and p.scope is not null
         order by 1
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -70,7 +70,7 @@ async fn operators_records_have_jobs(db: &mut PgConnection) -> Result<Check, Err
         where a.id is null or r.job_id is null or (not a.dropped and r.payload <> a.payload)
             or coalesce(r.principal_id, a.submitted_by) <> a.submitted_by
         order by coalesce(r.job_id, a.id)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -98,7 +98,7 @@ async fn cancellations_are_decided(db: &mut PgConnection) -> Result<Check, Error
                 f.job_id = d.job_id and f.parked_at = d.parked_at and f.principal_id <> d.principal_id
                 and f.decision = 'cancel' and not f.carried_out and d.at - f.at between '-1 minute' and '24 hours', false))
         order by 1
-        limit 20
+        limit (select 20)
         "#,
         &by_one as _
     )

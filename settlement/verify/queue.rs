@@ -32,7 +32,7 @@ async fn jobs_are_in_one_place(db: &mut PgConnection) -> Result<Check, Error> {
         left join parked p on p.job_id = j.id
         where (q.job_id is not null)::integer + (o.job_id is not null)::integer + (p.job_id is not null)::integer <> 1
         order by j.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -55,7 +55,7 @@ async fn queue_rows_have_jobs(db: &mut PgConnection) -> Result<Check, Error> {
             from request r where not exists (select from job j where j.id = r.job_id)
         ) r
         order by r.job_id, r.what
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -72,7 +72,7 @@ async fn jobs_have_one_request(db: &mut PgConnection) -> Result<Check, Error> {
         left join (select job_id, count(*) as requests from request group by job_id) r on r.job_id = j.id
         where coalesce(r.requests, 0) <> 1
         order by j.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -90,7 +90,7 @@ async fn requests_agree_with_jobs(db: &mut PgConnection) -> Result<Check, Error>
         join job j on j.id = r.job_id
         where r.kind <> j.kind or r.submitter <> j.submitted_by
         order by j.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -118,7 +118,7 @@ async fn partitions_exist(db: &mut PgConnection) -> Result<Check, Error> {
             where i.inhparent = to_regclass(parent.name) and i.inhrelid = to_regclass(w.child)
         )
         order by w.child
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -150,7 +150,7 @@ async fn guards_are_in_place(db: &mut PgConnection) -> Result<Check, Error> {
                 )
         ) g
         order by g.what
-        limit 20
+        limit (select 20)
         "#
     )
 }

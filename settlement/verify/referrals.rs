@@ -40,7 +40,7 @@ async fn referrals_are_of_the_traders(db: &mut PgConnection) -> Result<Check, Er
         left join (select trade_id, count(*) as fixed from trade_referral group by trade_id) r on r.trade_id = t.id
         where s.referrer_id is distinct from f.referrer_id or t.referrals <> r.fixed
         order by 1
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -65,7 +65,7 @@ async fn commissions_are_as_fixed(db: &mut PgConnection) -> Result<Check, Error>
         where t.state is distinct from 'released' or f.base is distinct from c.base
             or coalesce(f.bps, c.bps) <> c.bps or c.amount <> div(c.base * c.bps, 10000)
         order by c.job_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -98,7 +98,7 @@ async fn commissions_were_paid(db: &mut PgConnection) -> Result<Check, Error> {
             where t.commissioned <> coalesce(p.amount, 0) or t.commissioned > coalesce(t.maker_fee + t.taker_fee, 0)
         ) w
         order by w.place, w.what
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -126,7 +126,7 @@ async fn shares_are_paid_or_due(db: &mut PgConnection) -> Result<Check, Error> {
         left join parked p on p.job_id = q.job_id
         where s.base > 0 and c.job_id is null and o.job_id is null and p.job_id is null
         order by s.trade_id, s.referrer_id
-        limit 20
+        limit (select 20)
         "#
     )
 }

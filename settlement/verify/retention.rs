@@ -47,7 +47,7 @@ async fn dropped_payloads_were_due(db: &mut PgConnection) -> Result<Check, Error
             or j.ended <> j.jobs or q.keys is distinct from j.jobs or g.part is null
             or r.months < 3 or greatest(j.received_to, j.finished_to) >= r.cutoff
         order by r.part
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -76,7 +76,7 @@ async fn other_payloads_are_there(db: &mut PgConnection) -> Result<Check, Error>
                 and j.payload - array['trade_id', 'withdrawal_id'] = '{}'
         ) p
         order by p.id, p.what
-        limit 20
+        limit (select 20)
         "#,
         &more as _
     )

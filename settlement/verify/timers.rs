@@ -26,7 +26,7 @@ async fn timers_are_set(db: &mut PgConnection) -> Result<Check, Error> {
                     and (exists (select from outbox o where o.job_id = r.job_id)
                         or exists (select from parked p where p.job_id = r.job_id)))
         order by t.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -47,7 +47,7 @@ async fn ended_trades_are_given_back(db: &mut PgConnection) -> Result<Check, Err
                     and (exists (select from outbox o where o.job_id = r.job_id)
                         or exists (select from parked p where p.job_id = r.job_id)))
         order by t.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -62,17 +62,20 @@ async fn caused_jobs_have_causes(db: &mut PgConnection) -> Result<Check, Error> 
                 coalesce(j.caused_by::text, 'nothing'), coalesce(c.kind, 'none')) as "row!",
             count(*) over () as "total!"
         from job j
-        left join job c on c.id = j.caused_by
-        left join outcome o on o.job_id = c.id
+        -- Keys of their own for what has none: see holds-fit-their-kind.
+        left join job c on c.id = coalesce(j.caused_by, - j.id)
+        left join outcome o on o.job_id = coalesce(c.id, - j.id)
         left join (values
             ('refund', 'trade-event'), ('refund', 'timer-expiry'), ('referral-commission', 'release'),
             ('timer-expiry', 'trade-event'), ('pause', 'verify')
         ) as fits (kind, cause) on fits.kind = j.kind and fits.cause = c.kind
-        where (j.kind in ('timer-expiry', 'referral-commission') and j.submitted_by <> 1)
-            or (j.kind = 'referral-commission' and j.caused_by is null)
-            or (j.caused_by is not null and (fits.kind is null or j.submitted_by <> 1 or o.status is distinct from 'settled'))
+        where (j.caused_by is not null or j.kind in ('timer-expiry', 'referral-commission'))
+            and ((j.kind in ('timer-expiry', 'referral-commission') and j.submitted_by <> 1)
+                or (j.kind = 'referral-commission' and j.caused_by is null)
+                or (j.caused_by is not null
+                    and (fits.kind is null or j.submitted_by <> 1 or o.status is distinct from 'settled')))
         order by j.id
-        limit 20
+        limit (select 20)
         "#
     )
 }

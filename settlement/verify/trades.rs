@@ -46,7 +46,7 @@ async fn trades_come_from_locks(db: &mut PgConnection) -> Result<Check, Error> {
                     case when l.amount ~ '^[0-9]+([.][0-9]+)?$' and length(l.amount) < 80
                         then l.amount::numeric * 10::numeric ^ s.scale end))
         order by coalesce(t.id, l.id)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -64,8 +64,9 @@ async fn trades_agree_with_holds(db: &mut PgConnection) -> Result<Check, Error> 
         from trade t
         full join hold h on h.id = t.hold_id
         left join account a on a.id = h.account_id
+        left join (select distinct hold_id from withdrawal) w on w.hold_id = h.id
         where case
-            when t.id is null then not exists (select from withdrawal w where w.hold_id = h.id)
+            when t.id is null then w.hold_id is null
             else h.id is null or h.subject <> t.id or h.amount <> t.amount
                 or (a.owner, a.asset, a.purpose) is distinct from (t.seller_id, t.asset, 'wallet')
                 or (t.closed_at is null) <> (h.closed_by is null)
@@ -73,7 +74,7 @@ async fn trades_agree_with_holds(db: &mut PgConnection) -> Result<Check, Error> 
                 or (t.closed_at is not null and t.state in ('awaiting_payment', 'paid'))
             end
         order by coalesce(t.id, h.subject)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -138,7 +139,7 @@ async fn trades_agree_with_events(db: &mut PgConnection) -> Result<Check, Error>
                     or coalesce(e.cancelled, 0) <> (t.state = 'cancelled')::integer
             end
         order by t.id, e.trade_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -176,7 +177,7 @@ async fn trades_agree_with_closings(db: &mut PgConnection) -> Result<Check, Erro
                     else t.state <> 'refunded' or c.user_id <> t.buyer_id::text
                 end))
         order by t.id, c.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -194,7 +195,7 @@ async fn trade_fees_are_floored(db: &mut PgConnection) -> Result<Check, Error> {
         where maker_fee is distinct from case when state = 'released' then div(amount * maker_bps, 10000) end
             or taker_fee is distinct from case when state = 'released' then div(amount * taker_bps, 10000) end
         order by id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -223,7 +224,7 @@ async fn releases_pay_out_the_amount(db: &mut PgConnection) -> Result<Check, Err
         ) s
         where settled + charged <> amount or charged <> maker_fee + taker_fee or stray <> 0
         order by id
-        limit 20
+        limit (select 20)
         "#
     )
 }

@@ -42,7 +42,7 @@ async fn withdrawals_come_from_requests(db: &mut PgConnection) -> Result<Check, 
                     case when r.amount ~ '^[0-9]+([.][0-9]+)?$' and length(r.amount) < 80
                         then r.amount::numeric * 10::numeric ^ s.scale end))
         order by coalesce(w.id, r.id)
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -65,7 +65,7 @@ async fn withdrawals_agree_with_holds(db: &mut PgConnection) -> Result<Check, Er
             or (w.closed_at is null) <> (h.closed_by is null)
             or (w.closed_at is null) <> (w.state in ('awaiting_approval', 'approved'))
         order by w.id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -118,7 +118,7 @@ async fn withdrawals_agree_with_decisions(db: &mut PgConnection) -> Result<Check
                 end
             end
         order by w.id, d.withdrawal_id
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -149,7 +149,7 @@ async fn approvals_are_independent(db: &mut PgConnection) -> Result<Check, Error
             where w.approved_at is not null and n.approvals < w.approvals_needed
         ) b
         order by b.place, b.what
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -171,7 +171,7 @@ async fn days_are_what_was_asked(db: &mut PgConnection) -> Result<Check, Error> 
         ) w on w.user_id = d.user_id and w.asset = d.asset and w.day = d.day
         where coalesce(d.used, 0) <> coalesce(w.amount, 0) or d.used > d.day_max
         order by 1
-        limit 20
+        limit (select 20)
         "#
     )
 }
@@ -207,7 +207,7 @@ async fn people_agree_with_flags(db: &mut PgConnection) -> Result<Check, Error> 
                 or g.user_id::text <> j.payload ->> 'user_id'
         ) f
         order by f.who, f.what
-        limit 20
+        limit (select 20)
         "#
     )
 }
