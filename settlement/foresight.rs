@@ -10,8 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::tables::account::{Heads, Ids};
 use crate::within::Seen;
 
-/// How many accounts and how many people are remembered: some 120 bytes each.
-const REMEMBERED_MAX: usize = 200_000;
+/// How many accounts and how many people are remembered. An account takes some 100 bytes and somebody 50, in tables
+/// that double where they would hold more than 114,688: what a second brings until it is looked has room before that.
+const REMEMBERED_MAX: usize = 90_000;
 
 /// Nobody was ever changed so often.
 const UNKNOWN: i64 = -1;

@@ -251,5 +251,14 @@ fn record(bench: &mut Bench, interval: Duration, minutes: &[Minute], shares: &st
     // What is settled a moment later belongs to the next interval.
     bench.report.figure(&figure, Some(Goal::Least(rate as f64 * 0.99)))?;
     let of = "the last sixth of the time ÷ the first".to_owned();
-    bench.report.ratio(&Ratio { measure: "hour", of, rounds: vec![last / first], goal: Some(Goal::Least(0.9)) })
+    bench.report.ratio(&Ratio { measure: "hour", of, rounds: vec![last / first], goal: Some(Goal::Least(0.9)) })?;
+    let figure = Figure {
+        measure: "hour",
+        contestant: "a worker's memory meanwhile".to_owned(),
+        unit: "MiB",
+        rounds: minutes.iter().map(|minute| minute.worker_kib as f64 / 1_024.0).collect(),
+        settings: "what was resident at the end of each minute, of the largest".to_owned(),
+        lacks: "",
+    };
+    bench.report.figure(&figure, Some(Goal::Most(64.0)))
 }
