@@ -1,6 +1,6 @@
 -- An expiry asks whether anything that was received by its deadline is parked: looked up by what it is about, however
 -- much is parked.
-create index parked_about on parked (subject) where subject is not null;
+create index parked_about on parked (subject);
 
 -- As before, and where two make partitions at once the second waits for the first and finds them made. It used to be
 -- refused by the catalogue, with a code that was taken for an error.

@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::tables::account::{Heads, Ids};
 use crate::within::Seen;
 
-/// How many accounts and how many people are remembered. An account takes some 100 bytes and somebody 50, in tables
-/// that double where they would hold more than 114,688: what a second brings until it is looked has room before that.
+/// How many accounts and how many people are remembered. An account takes some 100 bytes and a person 50, in tables
+/// that double beyond 114,688. It is looked at once a second, and what comes within one has room before that.
 const REMEMBERED_MAX: usize = 90_000;
 
 /// Nobody was ever changed so often.
