@@ -1,7 +1,9 @@
 //! What else is queued about the same subject. The statements subtract where jobs before another are meant,
 //! so that no index with the jobs' numbers serves them: in one of them the server would walk through all
 //! that is queued, if it takes the queue to be as empty as it was when it was vacuumed last. And each is
-//! limited to one, which the server cannot turn into a join with all that waits.
+//! limited to one, which the server cannot turn into a join with all that waits. For the same reason whoever changes
+//! certain jobs names their keys by `any`, which the key of the outbox serves, and joins them by `job_id + 0`, which no
+//! index does.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

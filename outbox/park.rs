@@ -28,6 +28,7 @@ pub async fn park(db: &mut PgConnection, jobs: &[Parked]) -> Result<(), sqlx::Er
     let reasons: Vec<&str> = jobs.iter().map(|job| job.reason).collect();
     // A panic's message may contain what text columns refuse.
     let details: Vec<String> = jobs.iter().map(|job| job.detail.replace('\0', "\u{fffd}")).collect();
+    // The keys are named besides, and not joined as they are: see `overtaken.rs`.
     let moved = sqlx::query!(
         "
         with gone as (

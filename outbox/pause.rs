@@ -84,6 +84,7 @@ pub async fn put_off(db: &mut PgConnection, jobs: &[PutOff]) -> Result<(), sqlx:
     let ids: Vec<i64> = jobs.iter().map(|job| job.job_id).collect();
     let attempts: Vec<i32> = jobs.iter().map(|job| job.attempt).collect();
     let pauses: Vec<&str> = jobs.iter().map(|job| job.pause.as_str()).collect();
+    // The keys are named besides, and not joined as they are: see `overtaken.rs`.
     let updated = sqlx::query!(
         "
         update outbox o

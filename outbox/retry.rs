@@ -29,6 +29,7 @@ pub async fn postpone(db: &mut PgConnection, jobs: &[Postponed]) -> Result<(), s
     let attempts: Vec<i32> = jobs.iter().map(|job| job.attempt).collect();
     let micros: Vec<i64> = jobs.iter().map(|job| i64::try_from(job.after.as_micros()).unwrap_or(i64::MAX)).collect();
     let whys: Vec<&str> = jobs.iter().map(|job| job.why).collect();
+    // The keys are named besides, and not joined as they are: see `overtaken.rs`.
     let updated = sqlx::query!(
         "
         update outbox o

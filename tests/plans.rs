@@ -198,7 +198,8 @@ fn parts(line: &str) -> Option<u32> {
 }
 
 /// Rows of equal keys cannot be parted, and the server tries to until no memory is left. So no check joins by a key
-/// which half of what it reads is without, as open holds are without the job that closes them.
+/// which half of what it reads is without, as open holds are without the job that closes them. Seen for holds and jobs,
+/// which are what is there, and for the checks that take no parameter.
 #[tokio::test]
 async fn no_check_parts_rows_in_vain() {
     let db = Db::new().await;

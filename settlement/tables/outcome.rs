@@ -13,7 +13,8 @@ pub(crate) async fn load_fates(
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else {
         return Ok(());
     };
-    // The bounds let Postgres leave out partitions that cannot hold any of the ids.
+    // The bounds let Postgres leave out partitions that cannot hold any of the ids. What is queued is asked for one by
+    // one, so that nothing walks through all of it.
     let fates = sqlx::query!(
         r#"
         select j.id, o.job_id is not null as "queued!", e.status as "status?"
