@@ -127,7 +127,10 @@ async fn user(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Option<UserD
         cross join (select (clock() at time zone 'UTC')::date as day) t
         cross join asset a
         left join kyc_limit l on l.kyc = u.kyc and l.asset = a.id
-        left join withdrawal_day d on d.user_id = u.id and d.asset = a.id and d.day = t.day
+        left join lateral (
+            select used from withdrawal_day
+            where user_id = u.id and asset = a.id and day = t.day order by version desc limit 1
+        ) d on true
         where u.id = $1
         order by a.id
         "#,

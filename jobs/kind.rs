@@ -125,7 +125,8 @@ pub trait Kind: Serialize + DeserializeOwned {
         Scope::Submit
     }
 
-    /// Names the counters of limits that the job may use, which are locked before the accounts.
+    /// Names the days of limits that the job may use. Whoever changes one asks for the wallet as well, whose lock it is
+    /// changed under.
     fn limits(&self, _desk: &Desk, _job: &Job, _want: &mut Want) {}
 
     /// Names the people and accounts that those rows imply.

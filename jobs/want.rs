@@ -22,7 +22,7 @@ pub struct Want {
     pub expiring: FxHashSet<TradeId>,
     /// Withdrawals, with their approvals; locked.
     pub withdrawals: FxHashSet<WithdrawalId>,
-    /// Days of withdrawal limits; made if they are missing, and locked before the accounts.
+    /// Days of withdrawal limits; read under the locks of the accounts.
     pub days: FxHashSet<DayKey>,
     /// Principals that decide on other people's money.
     pub principals: FxHashSet<PrincipalId>,

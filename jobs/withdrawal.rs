@@ -86,6 +86,8 @@ pub struct DayKey {
 /// What is used of it; minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
+    /// How often it was changed when it was read; 0 if it has no row.
+    pub version: i64,
     /// What was asked for and not refused since.
     pub used: Amount,
     /// The limit that the last request accepted was held against.

@@ -210,8 +210,7 @@ impl WithdrawalDecision {
             return withdrawal.refusal(Reason::WrongState).into();
         };
         let Some(day) = desk.days.get(&withdrawal.day_key()).copied() else {
-            // The request was committed after the days were looked for and before the withdrawals were.
-            return job.later("the withdrawal's day was not loaded");
+            return Verdict::contradiction("the day of the withdrawal was not loaded");
         };
         let whole = withdrawal.amount.checked_add(withdrawal.fee);
         match desk.book.close_hold(job.id, withdrawal.hold) {

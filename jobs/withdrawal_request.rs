@@ -151,7 +151,7 @@ impl Decide for WithdrawalRequest {
             Err(error) => return error.into(),
         };
         let withdrawal = self.make(desk, job, terms, amount, hold);
-        let noted = desk.days.update(&day_key, |day| *day = Day { used: sum, max: limit });
+        let noted = desk.days.update(&day_key, |day| *day = Day { used: sum, max: limit, ..*day });
         if noted && desk.withdrawals.insert(id, withdrawal) {
             Verdict::SETTLED
         } else {

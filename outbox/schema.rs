@@ -13,7 +13,7 @@ pub static MIGRATIONS: Migrator = {
 };
 
 /// The schema that this binary was written for: the number of the newest migration.
-pub const SCHEMA_VERSION: i32 = 15;
+pub const SCHEMA_VERSION: i32 = 16;
 
 /// How long a process waits for a migration that is under way.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);

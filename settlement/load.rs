@@ -77,10 +77,10 @@ pub(crate) async fn rows(
     Ok(())
 }
 
-/// Loads and locks what batches share, in the one order of locks: counters of limits, accounts with a
-/// floor, accounts without, people who may be changed. All other people are read last, under the locks
-/// of their wallets. What is known of balances and people is not read. Answers with how often people were changed
-/// by then, if that is to be asked.
+/// Loads and locks what batches share, in the one order of locks: accounts with a floor, accounts without, people who
+/// may be changed. Days of limits and all other people are read after that, under the locks of their wallets. What is
+/// known of balances and people is not read. Answers with how often people were changed by then, if that is to be
+/// asked.
 pub(crate) async fn shared(
     db: &mut PgConnection,
     desk: &mut Desk,
@@ -89,8 +89,8 @@ pub(crate) async fn shared(
     remembered: &Known,
     batch: Batch<'_>,
 ) -> Result<Option<i64>, sqlx::Error> {
-    withdrawal_day::load(db, desk, &want.days).await?;
     account::load(db, desk, want, known, &remembered.heads).await?;
+    withdrawal_day::load(db, desk, &want.days).await?;
     app_user::lock(db, &want.flagged).await?;
     let user_changes = match remembered.user_changes {
         Some(_) => Some(app_user::changes(db).await?),
@@ -115,7 +115,7 @@ pub(crate) async fn foresee(
     remembered: Known,
     batch: Batch<'_>,
 ) -> Result<(), sqlx::Error> {
-    withdrawal_day::foresee(db, desk, &want.days).await?;
+    withdrawal_day::load(db, desk, &want.days).await?;
     account::foresee(db, desk, want, known, &remembered.heads).await?;
     for (id, user) in remembered.users {
         desk.users.load(id, user);

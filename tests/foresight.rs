@@ -50,6 +50,25 @@ async fn a_balance_that_another_worker_has_spent_is_not_spent_again() {
 }
 
 #[tokio::test]
+async fn what_another_worker_has_used_of_a_day_is_not_used_again() {
+    let db = Db::new().await;
+    db.sql("update kyc_limit set day_max = 40000000").await;
+    let [user] = db.people().await;
+    db.fund(user, "btc", "0.9").await;
+    db.know(user, 3).await;
+    let remembers = db.settler().await;
+    db.ask_all(&vec![withdraw(user, "btc", "0.001"); MANY]).await;
+    assert_eq!(settle(&remembers).await.settled, 300);
+    // 0.1 is left of the day.
+    db.ask(withdraw(user, "btc", "0.05")).await;
+    assert_eq!(settle(&db.settler().await).await.settled, 1);
+    db.ask_all(&vec![withdraw(user, "btc", "0.001"); MANY]).await;
+    let report = settle(&remembers).await;
+    assert_eq!((report.settled, report.rejected), (50, 250));
+    db.verified().await;
+}
+
+#[tokio::test]
 async fn two_batches_in_hand_are_decided_in_the_order_of_their_claims() {
     let db = Db::new().await;
     let [seller, buyer] = db.people().await;

@@ -184,7 +184,6 @@ async fn workers_may_not_change_what_is_append_only() {
         ("withdrawal", "address"),
         ("withdrawal", "amount"),
         ("withdrawal", "approvals_needed"),
-        ("withdrawal_day", "day"),
         ("trade", "referrals"),
         ("trade", "amount"),
         ("trade", "seller_id"),

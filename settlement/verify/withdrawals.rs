@@ -158,18 +158,25 @@ async fn days_are_what_was_asked(db: &mut PgConnection) -> Result<Check, Error> 
     check!(
         db,
         "days-are-what-was-asked",
-        "What is used of every day's limit is the sum of the withdrawals of that day that were not given back, and within it.",
+        "What is used of every day's limit is the sum of the withdrawals of that day that were not given back, and within it; none of its versions is missing.",
         r#"
-        select format('%s, asset %s, %s: %s of %s used, withdrawals of %s', coalesce(d.user_id, w.user_id),
-                coalesce(d.asset, w.asset), coalesce(d.day, w.day), coalesce(d.used, 0), coalesce(d.day_max, 0),
-                coalesce(w.amount, 0)) as "row!",
+        select format('%s, asset %s, %s: %s of %s used in version %s of %s, withdrawals of %s',
+                coalesce(d.user_id, w.user_id), coalesce(d.asset, w.asset), coalesce(d.day, w.day), coalesce(d.used, 0),
+                coalesce(d.day_max, 0), coalesce(d.version, 0), coalesce(d.versions, 0), coalesce(w.amount, 0)) as "row!",
             count(*) over () as "total!"
-        from withdrawal_day d
+        from (
+            select user_id, asset, day, version, n.versions, newest.used, newest.day_max
+            from (
+                select user_id, asset, day, max(version) as version, count(*) as versions from withdrawal_day
+                group by user_id, asset, day
+            ) n
+            join withdrawal_day newest using (user_id, asset, day, version)
+        ) d
         full join (
             select user_id, asset, day, sum(amount) as amount from withdrawal where closed_at is null
             group by user_id, asset, day
         ) w on w.user_id = d.user_id and w.asset = d.asset and w.day = d.day
-        where coalesce(d.used, 0) <> coalesce(w.amount, 0) or d.used > d.day_max
+        where coalesce(d.used, 0) <> coalesce(w.amount, 0) or d.used > d.day_max or d.version <> d.versions
         order by 1
         limit (select 20)
         "#

@@ -89,7 +89,7 @@ fn batch() -> Result<(Desk, Vec<(Job, AnyJob)>)> {
         kind.limits(&desk, job, &mut want);
     }
     for key in want.days {
-        desk.days.load(key, Day { used: Amount::ZERO, max: Amount::ZERO });
+        desk.days.load(key, Day { version: 0, used: Amount::ZERO, max: Amount::ZERO });
     }
     Ok((desk, asked))
 }

@@ -118,8 +118,9 @@ begin
         select 'nowpayments', (9000000000 + callback)::text, 'user-' || me, me, an_asset, 'finished', 'credited', deposited,
             a.code, d, id, id, id
         from life where kind = 'deposit-credit' order by id;
-    insert into withdrawal_day (user_id, asset, day, used, day_max)
-        select me, an_asset, (at at time zone 'UTC')::date, 2 * w, 1e27 from life where kind = 'user-register' order by id;
+    insert into withdrawal_day (user_id, asset, day, version, used, day_max)
+        select me, an_asset, (past_at(b + x, upto, till) at time zone 'UTC')::date, n, n * w, 1e27
+        from life where kind = 'withdrawal-request' order by id;
     insert into withdrawal (id, user_id, requested_by, asset, rail, network, address, amount, fee, network_fee_max, hold_id,
             content_hash, state, approvals_needed, day, requested_at)
         select id, me, 100, an_asset, a.rail, a.network, 'somewhere', w, a.withdraw_fee, a.network_fee_max, id,

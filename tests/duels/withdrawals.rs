@@ -27,6 +27,21 @@ async fn two_withdrawals_of_one_balance() {
     ring.over(&rounds, &winners).await;
 }
 
+/// There is enough for both, and the day's limit is for one.
+#[tokio::test]
+async fn two_withdrawals_of_one_day() {
+    let ring = Ring::new("two withdrawals of one day", ["one", "the other"]).await;
+    ring.db.sql("update kyc_limit set day_max = 3000000").await;
+    let people = ring.known("0.09").await;
+    let asks = people.iter().map(|user| [(), ()].map(|()| ask(&withdraw(*user, "btc", "0.03"))));
+    let rounds = ring.fight_over(asks.collect()).await;
+    let winners: Vec<usize> = rounds.iter().map(|round| round.one_winner(["rejected kyc_limit"; 2])).collect();
+    for has in ring.wallets(people.into_iter()).await {
+        assert_eq!(has, wallet(9_000_000 - WITHDRAWN, WITHDRAWN));
+    }
+    ring.over(&rounds, &winners).await;
+}
+
 #[tokio::test]
 async fn withdrawal_against_lock() {
     let ring = Ring::new("withdrawal against lock-escrow", ["withdrawal", "lock"]).await;
@@ -78,7 +93,9 @@ async fn cancel_against_approval() {
     let left = sqlx::query_scalar!(
         r#"
         select (select count(*) from withdrawal where state <> 'cancelled' or closed_at is null)
-            + (select count(*) from withdrawal_day where used <> 0) as "n!"
+            + (select count(*) from (
+                select distinct on (user_id, asset, day) used from withdrawal_day order by user_id, asset, day, version desc
+            ) d where used <> 0) as "n!"
         "#
     );
     assert_eq!(left.fetch_one(&ring.db.owner).await.unwrap(), 0, "all are cancelled and use nothing of the day");

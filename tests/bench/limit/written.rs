@@ -37,16 +37,17 @@ pub(crate) const WRITES: [Write; 20] = [
          left join entry e on e.account_id = x.id and e.version = 1 left join replay.batch b on b.job_id = e.job_id
          where abs(x.id) > (select account from replay.before) order by x.id",
     ),
-    Write {
-        source: "select k.n, d.* from (
-            select distinct b.n, w.user_id, w.asset, w.day from withdrawal w join replay.batch b on b.job_id = w.id) k
-         join withdrawal_day d using (user_id, asset, day) order by d.user_id, d.asset, d.day",
-        how: How::Statement(
-            "insert into withdrawal_day (user_id, asset, day, used, day_max) select * from unnest($1, $2, $3, $4, $5)
-             on conflict (user_id, asset, day) do update set used = excluded.used, day_max = excluded.day_max",
-            &["bigint", "smallint", "date", "numeric", "numeric"],
-        ),
-    },
+    insert(
+        "withdrawal_day",
+        // A batch leaves one version of a day; the newest are the drain's.
+        "select k.n, d.user_id, d.asset, d.day, d.used, d.day_max, d.version from (
+            select b.n, w.user_id, w.asset, w.day, row_number() over (partition by user_id, asset, day order by n desc) as back
+            from withdrawal w join replay.batch b on b.job_id = w.id group by b.n, w.user_id, w.asset, w.day) k
+         join (
+            select w.*, row_number() over (partition by user_id, asset, day order by version desc) as back
+            from withdrawal_day w) d using (user_id, asset, day, back)
+         order by d.user_id, d.asset, d.day, d.version",
+    ),
     insert(
         "trade",
         r#"select b.n, y.* from trade x join replay.batch b on b.job_id = x.id,

@@ -49,6 +49,11 @@ pub(super) const WITHDRAWALS: &[Corruption] = &[
         &["days-are-what-was-asked"],
     ),
     corruption(
+        "a version of a day was skipped",
+        "update withdrawal_day set version = version + 100 where user_id = {ann}",
+        &["days-are-what-was-asked"],
+    ),
+    corruption(
         "somebody is known and nobody said so",
         "update app_user set kyc = 3 where id = {dan}",
         &["people-agree-with-flags"],
