@@ -30,7 +30,7 @@ pub const NO_SUCH_JOB: &str = "(no such job)";
 
 /// Where the last claim ended. Rows that were claimed and deleted stay in the index until it is
 /// vacuumed; a claim that starts behind them need not step over them again. It is a hint: whoever
-/// uses it starts from the beginning once a second and whenever nothing was found.
+/// uses it starts from the beginning now and then as well, and looks once more when nothing was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     /// Due time of the last row.
@@ -61,7 +61,7 @@ impl Cursor {
     }
 }
 
-/// How late a commit may be to be seen by the next claim; one that is later is seen within a second.
+/// How late a commit may be to be seen by the next claim; one that is later is seen from the beginning.
 const LATE: TimeDelta = TimeDelta::seconds(1);
 
 /// A job that was leased: until the lease ends nobody else claims it.
@@ -79,6 +79,21 @@ pub struct Leased {
 /// Any error of the database.
 pub async fn clock(db: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar!(r#"select clock() as "now!""#).fetch_one(db).await
+}
+
+/// `clock()` of the current transaction, unless the lane is paused.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn open_at(db: &mut PgConnection, lane: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let at = sqlx::query_scalar!(
+        r#"
+        select clock() as "at!"
+        where not exists (select from pause p where p.scope = 'lane' and p.name = $1)
+        "#,
+        lane,
+    );
+    at.fetch_optional(db).await
 }
 
 /// Locks up to `limit` due jobs of a lane, in the order in which they fell due, leaving out those

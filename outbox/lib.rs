@@ -23,7 +23,7 @@ mod weather;
 
 pub use append::{COPY_MIN, Column, JsonText, copy_in};
 pub use ask::{Ask, payload_hash};
-pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease};
+pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease, open_at};
 pub use complete::{Ended, complete};
 pub use connect::{
     Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server, settle_options,

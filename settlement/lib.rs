@@ -17,6 +17,7 @@ mod plans;
 mod reading;
 mod settle;
 mod settler;
+mod start;
 mod store;
 mod tables;
 mod timers;

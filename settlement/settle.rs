@@ -1,9 +1,10 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::decide::panic_message;
 use crate::settler::Settler;
@@ -52,6 +53,11 @@ impl Batch {
     /// Whether it has as many jobs as a batch may have: more are probably due.
     pub const fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// When the first of its jobs fell due.
+    fn first_run_at(&self) -> Option<DateTime<Utc>> {
+        self.claimed.iter().map(|claimed| claimed.run_at).min()
     }
 
     /// The jobs, in the order of their ids.
@@ -116,29 +122,57 @@ impl Settler {
     /// # Errors
     /// Any error of the database. Nothing is claimed then.
     pub async fn claim(&self) -> Result<Option<Batch>, sqlx::Error> {
-        let from = self.cursor();
-        let except = {
-            let memory = self.remember();
-            [memory.suspects.as_slice(), memory.isolated.as_slice()].concat()
-        };
         let mut tx = self.pool.begin().await?;
         let since = Instant::now();
-        let limit = i64::from(self.settings.batch_max);
-        let mut claimed = outbox::claim(&mut tx, self.lane, limit, from, &except).await?;
-        if claimed.is_empty() && !from.is_start() {
-            // What was recorded earlier and committed later lies before the cursor.
-            claimed = outbox::claim(&mut tx, self.lane, limit, Cursor::START, &except).await?;
+        let (from, except) = {
+            let mut memory = self.remember();
+            let except = [memory.suspects.as_slice(), memory.isolated.as_slice()].concat();
+            (memory.start.of_claim(since), except)
+        };
+        let mut claimed = self.look(&mut tx, from, &except).await?;
+        if claimed.is_empty() {
+            let again = self.remember().start.once_more(from, Instant::now());
+            if let Some(again) = again {
+                claimed = self.look(&mut tx, again, &except).await?;
+            }
         }
         let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
         let Some((run_at, job_id)) = last else {
-            self.move_cursor(Cursor::START);
+            let is_lost = self.remember().start.is_lost();
+            let at = if is_lost { outbox::open_at(&mut tx, self.lane).await? } else { None };
+            self.remember().start.found_nothing(at);
             tx.rollback().await?;
             return Ok(None);
         };
         let is_full = claimed.len() >= usize::from(self.settings.batch_max);
-        self.move_cursor(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
+        self.remember().start.found(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
         let has_all = !is_full && from.sees_late();
         Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all, is_full }))
+    }
+
+    /// Claims from somewhere on.
+    async fn look(&self, db: &mut PgConnection, from: Cursor, except: &[i64]) -> Result<Vec<Claimed>, sqlx::Error> {
+        let since = Instant::now();
+        let claimed = outbox::claim(db, self.lane, i64::from(self.settings.batch_max), from, except).await;
+        let mut memory = self.remember();
+        if claimed.is_err() {
+            memory.start.failed(from, Instant::now(), since.elapsed());
+        } else if from.is_start() {
+            memory.start.looked(Instant::now(), since.elapsed());
+        }
+        claimed
+    }
+
+    /// Lets go of a batch that is not to be settled now: its jobs are due again, and the next claim goes back to them.
+    pub fn put_down(&self, batch: Batch) {
+        self.go_back(batch.first_run_at());
+        drop(batch);
+    }
+
+    fn go_back(&self, to: Option<DateTime<Utc>>) {
+        if let Some(to) = to {
+            self.remember().start.go_back(to);
+        }
     }
 
     /// Settles a batch and commits. A batch that fails on data is tried again in halves until the
@@ -149,15 +183,18 @@ impl Settler {
     /// jobs are due again. Try later.
     pub async fn settle(&self, batch: Batch) -> Result<Report, sqlx::Error> {
         let ids = batch.ids();
-        let result = self.settle_whole(batch).await;
-        if !matches!(result, Ok(ref report) if report.postponed == 0) {
-            // What was put back lies behind the cursor.
-            self.move_cursor(Cursor::START);
-        }
-        match result {
+        let first = batch.first_run_at();
+        let whole = self.settle_whole(batch).await;
+        let all_ended = matches!(whole, Ok(ref report) if report.postponed == 0);
+        let report = match whole {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(ids, failure).await,
+        };
+        if !all_ended {
+            // What did not settle is due again, and others were claimed after it meanwhile.
+            self.go_back(first);
         }
+        report
     }
 
     /// Works through a failed batch until every job has settled or the culprits are parked. Meanwhile no

@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jobs::{Assets, Lane, Rules};
-use outbox::{Cursor, Suspects};
+use outbox::Suspects;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
@@ -10,13 +10,12 @@ use crate::behind::PutBack;
 use crate::committed::Watcher;
 use crate::foresight::Remembered;
 use crate::plans::Plans;
+use crate::start::Start;
 use crate::tables::asset::load_assets;
 use crate::tables::rules;
 use crate::trust::Trust;
 use crate::turn::{Line, Turn};
 
-/// How long a claim may start behind rows that came back, such as retries.
-const CURSOR_LIFE: Duration = Duration::from_secs(1);
 /// So many batches are not foreseen at most before it is tried again.
 const FORESIGHT_SKIPPED_MAX: u8 = 16;
 /// So many batches read all balances at most before it is tried again without: what it saves is less.
@@ -75,8 +74,7 @@ pub(crate) struct Memory {
     /// Whether other workers settle as well.
     pub(crate) others: bool,
     pub(crate) suspects: Suspects,
-    cursor: Cursor,
-    cursor_since: Instant,
+    pub(crate) start: Start,
     /// Jobs of failed batches that are being tried in parts.
     pub(crate) isolated: Vec<i64>,
     /// The batches in hand.
@@ -110,8 +108,7 @@ impl Settler {
             balances: Trust::new(BALANCES_SKIPPED_MAX),
             others: false,
             suspects: Suspects::new(),
-            cursor: Cursor::START,
-            cursor_since: Instant::now(),
+            start: Start::new(Instant::now()),
             isolated: Vec::new(),
             line: Line::new(),
         };
@@ -188,23 +185,5 @@ impl Settler {
     pub(crate) fn remember(&self) -> MutexGuard<'_, Memory> {
         // A panic while it was held cannot have left it half changed in a way that matters.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where the next claim starts.
-    pub(crate) fn cursor(&self) -> Cursor {
-        let mut memory = self.remember();
-        if memory.cursor_since.elapsed() >= CURSOR_LIFE {
-            memory.cursor = Cursor::START;
-            memory.cursor_since = Instant::now();
-        }
-        memory.cursor
-    }
-
-    pub(crate) fn move_cursor(&self, to: Cursor) {
-        let mut memory = self.remember();
-        memory.cursor = to;
-        if to.is_start() {
-            memory.cursor_since = Instant::now();
-        }
     }
 }

@@ -141,7 +141,7 @@ impl Feed {
                         return Some(Work::Batch(batch, held));
                     }
                     Err(error) => {
-                        drop(batch);
+                        self.settler.put_down(batch);
                         self.storm(&error, "noting what is held").await;
                     }
                 },
