@@ -7,12 +7,9 @@ use ledger::{AccountId, AccountKey};
 use outbox::Moment;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::tables::account::{Heads, Ids};
+use crate::recent::Recent;
+use crate::tables::account::{Head, Heads, Ids};
 use crate::within::Seen;
-
-/// How many accounts and how many people are remembered. An account takes some 100 bytes and a person 50, in tables
-/// that double beyond 114,688. It is looked at once a second, and what comes within one has room before that.
-const REMEMBERED_MAX: usize = 90_000;
 
 /// Nobody was ever changed so often.
 const UNKNOWN: i64 = -1;
@@ -43,9 +40,9 @@ pub(crate) struct Known {
 /// (decision 17).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
-    pub(crate) ids: Ids,
-    pub(crate) heads: Heads,
-    pub(crate) users: FxHashMap<UserId, User>,
+    pub(crate) ids: Recent<AccountKey, AccountId>,
+    heads: Recent<AccountId, Head>,
+    users: Recent<UserId, User>,
     /// How often anybody had been changed, as each of them was read with that count.
     user_changes: i64,
     connections: FxHashSet<Connection>,
@@ -122,13 +119,6 @@ impl Remembered {
             }
         }
         self.ids.extend(ids);
-    }
-
-    /// Forgets what has become too much.
-    pub(crate) fn trim(&mut self) {
-        if self.ids.len() > REMEMBERED_MAX || self.users.len() > REMEMBERED_MAX {
-            self.forget();
-        }
     }
 }
 

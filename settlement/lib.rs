@@ -15,6 +15,7 @@ mod numeric;
 mod pauses;
 mod plans;
 mod reading;
+mod recent;
 mod settle;
 mod settler;
 mod start;

@@ -162,7 +162,6 @@ impl Settler {
         memory.rules = rules;
         memory.suspects = suspects;
         memory.plans.note_partitions(partitions);
-        memory.remembered.trim();
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Seen {
 impl Settler {
     /// Load → decide → store → complete.
     ///
-    /// The rows that are the batch's own are locked first, and those that batches share (limits, accounts)
+    /// The rows that are the batch's own are locked first, and those that batches share (accounts)
     /// as late as can be. A large batch stores what rests on its own rows before that: as it foresees to
     /// decide with what is remembered of the others. What it then decides under all locks is what counts;
     /// what was stored otherwise is taken back, and all is read and decided once more.
@@ -138,7 +138,7 @@ impl Settler {
         let known = ids.len();
         find_all(&self.aside, want, &mut ids).await?;
         if ids.len() > known {
-            self.remember().remembered.ids.extend(&ids);
+            self.remember().remembered.ids.extend(ids.iter().map(|(key, id)| (*key, *id)));
         }
         Ok(ids)
     }
