@@ -40,8 +40,14 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..bench.sizes.rounds {
         let first = u64::try_from(round)? << 40;
+        // Who begins takes turns as well.
+        if round % 2 == 1 {
+            theirs.push(rate(&bench.server, &plain, &asked_plainly, seconds, first | 1 << 60).await?);
+        }
         ours.push(rate(&bench.server, &web.site, &asked, seconds, first).await?);
-        theirs.push(rate(&bench.server, &plain, &asked_plainly, seconds, first | 1 << 60).await?);
+        if round % 2 == 0 {
+            theirs.push(rate(&bench.server, &plain, &asked_plainly, seconds, first | 1 << 60).await?);
+        }
     }
     drop((web, plain));
     record(bench, ours, theirs, pool)?;

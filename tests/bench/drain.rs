@@ -103,25 +103,24 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     // The last rows of the queue are few and found by key; the whole of it is counted once.
     let tail = last.saturating_sub(i64::from(batch).saturating_mul(i64::from(workers).saturating_add(1)));
     let mut waits = Waits::default();
-    loop {
+    let till = loop {
         waits.look(server).await?;
-        let (left,): (i64,) =
-            sqlx::query_as("select count(*) from outbox where job_id > $1").bind(tail).fetch_one(&server.owner).await?;
-        if left == 0 && outbox_is_empty(server).await? {
-            break;
+        if let Some(now) = emptied(server, tail).await? {
+            break now;
         }
         for process in &mut processes {
             ensure!(process.child.try_wait()?.is_none(), "a worker ended while there was work");
         }
         tokio::time::sleep(Duration::from_millis(4)).await;
-    }
+    };
     waits.print();
     let (seconds, batches): (f64, i64) = sqlx::query_as(
-        "select extract(epoch from clock_timestamp() - min(finished_at))::float8, count(distinct finished_at)
+        "select extract(epoch from $3::timestamptz - min(finished_at))::float8, count(distinct finished_at)
          from outcome where job_id > (select coalesce(max(job_id), 0) from outcome) - $1 * 3 and finished_at > $2::timestamptz",
     )
     .bind(i64::try_from(queued)?)
     .bind(&ended_before.1)
+    .bind(till)
     .fetch_one(&server.owner)
     .await?;
     let cpu = processes.iter().map(Worker::cpu_seconds).sum::<Result<f64>>()?;
@@ -152,9 +151,22 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     })
 }
 
-async fn outbox_is_empty(server: &Server) -> Result<bool> {
-    let (empty,): (bool,) = sqlx::query_as("select not exists (select from outbox)").fetch_one(&server.owner).await?;
-    Ok(empty)
+/// When nothing was left in the queue, if nothing is. What lies after the tail is asked for first.
+async fn emptied(server: &Server, tail: i64) -> Result<Option<String>> {
+    for after in [tail, i64::MIN] {
+        let (left, now): (bool, String) =
+            sqlx::query_as("select exists (select from outbox where job_id > $1), clock_timestamp()::text")
+                .bind(after)
+                .fetch_one(&server.owner)
+                .await?;
+        if left {
+            break;
+        }
+        if after == i64::MIN {
+            return Ok(Some(now));
+        }
+    }
+    Ok(None)
 }
 
 /// How many jobs have ended, and when the last one did.

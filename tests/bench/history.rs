@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgPool, raw_sql};
 
+use crate::partitions::pass_jobs;
 use crate::report::{Figure, Goal, Ratio};
 use crate::twins::{Twin, drop_database};
 use crate::{Bench, Sizes};
@@ -40,8 +41,14 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     eprintln!("history: {finished} finished jobs made in {made_s} s, {} MB", bytes / 1_000_000);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
+        // Who begins takes turns as well.
+        if round % 2 == 0 {
+            with.push(old.round(&bench.sizes, round).await?);
+        }
         without.push(new.round(&bench.sizes, round).await?);
-        with.push(old.round(&bench.sizes, round).await?);
+        if round % 2 == 1 {
+            with.push(old.round(&bench.sizes, round).await?);
+        }
     }
     let ratios = with.iter().zip(&without).map(|(with, without)| with / without).collect();
     let past = format!("{finished} finished jobs");
@@ -107,21 +114,12 @@ async fn reserve(owner: &PgPool, upto: i64, pairs: i64) -> Result<(i64, i64)> {
         sqlx::query_as("select nextval('account_id'), (select coalesce(max(id), 0) from ipn_inbox)")
             .fetch_one(owner)
             .await?;
-    sqlx::query(
-        "select setval('job_id', $1), setval('account_id', $2),
-             setval(pg_get_serial_sequence('ipn_inbox', 'id'), $3)",
-    )
-    .bind(upto)
-    .bind(wallets + 2 * pairs)
-    .bind(inbox + 10 * pairs)
-    .execute(owner)
-    .await?;
-    // From the partition that is there on: there may be several to make.
-    let width = 16_777_216;
-    for last in (0..=upto / width).map(|part| (part * width).max(1)).chain([upto]) {
-        sqlx::query("select setval('job_id', $1)").bind(last).execute(owner).await?;
-        raw_sql("select partitions_ahead()").execute(owner).await?;
-    }
+    pass_jobs(owner, upto).await?;
+    sqlx::query("select setval('account_id', $1), setval(pg_get_serial_sequence('ipn_inbox', 'id'), $2)")
+        .bind(wallets + 2 * pairs)
+        .bind(inbox + 10 * pairs)
+        .execute(owner)
+        .await?;
     Ok((wallets, inbox))
 }
 

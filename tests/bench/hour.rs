@@ -39,6 +39,9 @@ pub(crate) struct Lasting {
     /// Finished jobs that the past has.
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) history: u64,
+    /// Partitions of jobs that there are.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(4..))]
+    pub(crate) partitions: u16,
     #[arg(skip)]
     quick: bool,
 }
@@ -48,6 +51,7 @@ impl Lasting {
     pub(crate) fn quick(&mut self) {
         self.quick = true;
         self.history = self.history.min(50_000);
+        self.partitions = self.partitions.min(20);
         self.rate = self.rate.min(1_000);
     }
 
@@ -255,8 +259,8 @@ fn record(bench: &mut Bench, interval: Duration, minutes: &[Minute], shares: &st
     let figure = Figure {
         measure: "hour",
         contestant: "a worker's memory meanwhile".to_owned(),
-        unit: "MiB",
-        rounds: minutes.iter().map(|minute| minute.worker_kib as f64 / 1_024.0).collect(),
+        unit: "MB",
+        rounds: minutes.iter().map(|minute| minute.worker_kib as f64 * 1_024.0 / 1e6).collect(),
         settings: "what was resident at the end of each minute, of the largest".to_owned(),
         lacks: "",
     };

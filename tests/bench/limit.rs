@@ -155,10 +155,11 @@ async fn keep(server: &Server) -> Result<()> {
 async fn again(server: &Server, batches: &Arc<Vec<Vec<Step>>>, way: Way, connections: usize) -> Result<f64> {
     let db = server.database(DATABASE, Some(BEFORE)).await?;
     rest(&db).await?;
-    let url = server.url("postgres", DATABASE);
+    // Statements are planned as a worker's are.
+    let options = outbox::settle_options(&server.url("postgres", DATABASE), "money_day")?;
     let mut opened = Vec::new();
     for _ in 0..connections {
-        opened.push(PgConnection::connect(&url).await?);
+        opened.push(PgConnection::connect_with(&options).await?);
     }
     let (committed, seen) = watch::channel(0_usize);
     let committed = Arc::new(committed);

@@ -20,8 +20,10 @@ pub(crate) const IPN_SECRET: &str = "money-day-secret";
 const SUBMITTER: i64 = 100;
 /// Jobs recorded in one statement.
 const CHUNK: usize = 1_000;
-/// How many trades are opened before the first of them is followed up: some 10,000 jobs.
+/// How many trades are opened before the first of them is followed up, half as many as there are people: some 10,000
+/// jobs, fewer in a small form of the load.
 const FOLLOW_AFTER: usize = 2_200;
+const FOLLOW_AFTER_MIN: usize = 500;
 /// Codes and the text of one deposit.
 pub(crate) const ASSETS: [(&str, &str); 5] =
     [("usdttrc20", "125.5"), ("btc", "0.0025"), ("trx", "950.25"), ("ltc", "1.75"), ("xrp", "88.125")];
@@ -82,11 +84,14 @@ pub(crate) struct People {
     payments: std::cell::Cell<u64>,
     keys: std::cell::Cell<u64>,
     /// Trades of the rounds before that are locked, and those that are paid.
-    waiting: std::cell::RefCell<(VecDeque<Open>, VecDeque<Open>)>,
+    waiting: std::cell::RefCell<Waiting>,
 }
 
 /// A trade with its seller and its buyer.
 type Open = (TradeId, UserId, UserId);
+
+/// Trades that are locked, and those that are paid.
+type Waiting = (VecDeque<Open>, VecDeque<Open>);
 
 impl People {
     pub(crate) fn pick(&self, rng: &mut impl Rng) -> usize {
@@ -109,6 +114,10 @@ impl People {
         format!("money-day-{}", self.keys.get())
     }
 
+    fn follow_after(&self) -> usize {
+        (self.count() / 2).clamp(FOLLOW_AFTER_MIN, FOLLOW_AFTER)
+    }
+
     /// What a lock between two people says, over HTTP.
     pub(crate) fn lock_body(&self, number: u64) -> serde_json::Value {
         let count = self.ids.len();
@@ -126,7 +135,8 @@ impl People {
     }
 }
 
-/// Registers people and funds each one's wallet, outside the measured time.
+/// Registers people, funds each one's wallet and opens trades until all that follows on one can be had, outside the
+/// measured time.
 pub(crate) async fn people(server: &Server, count: usize, mix: Mix) -> Result<People> {
     let mut weights = Vec::with_capacity(count);
     let mut sum = 0_u64;
@@ -141,16 +151,17 @@ pub(crate) async fn people(server: &Server, count: usize, mix: Mix) -> Result<Pe
         keys: std::cell::Cell::new(0),
         waiting: std::cell::RefCell::default(),
     };
-    let mut left = count;
-    while left > 0 {
-        // In the money day everybody but the first was brought by somebody.
-        let brought = |place: usize| (mix == Mix::Day).then(|| people.ids.get(place).copied()).flatten();
-        let asks: Result<Vec<Ask>> = (0..left.min(CHUNK))
+    while people.ids.len() < count {
+        // In the money day everybody but the first was brought by somebody; who brings others is there before them.
+        let here = people.ids.len();
+        let some = here.clamp(1, CHUNK).min(count.saturating_sub(here));
+        let newest = here.saturating_sub(some);
+        let brought = |place: usize| people.ids.get(newest.saturating_add(place)).filter(|_| mix == Mix::Day).copied();
+        let asks: Result<Vec<Ask>> = (0..some)
             .map(|place| client(&people, &AnyJob::UserRegister(UserRegister { referrer_id: brought(place) })))
             .collect();
         let recorded = record(server, &asks?).await?;
         people.ids.extend(recorded.into_iter().map(UserId));
-        left = left.saturating_sub(CHUNK);
     }
     crate::drain::settle_all(server).await?;
     if mix == Mix::Day {
@@ -161,6 +172,13 @@ pub(crate) async fn people(server: &Server, count: usize, mix: Mix) -> Result<Pe
         let payments = some.iter().map(|place| payment(&people, *place, "99000")).collect();
         deposit(server, payments).await?;
     }
+    crate::drain::settle_all(server).await?;
+    let mut rng = rand::rngs::StdRng::seed_from_u64(0);
+    let mut waiting = Waiting::default();
+    while waiting.1.len() <= people.follow_after() {
+        thousand(server, &people, &mut waiting, &mut rng, mix).await?;
+    }
+    people.waiting.replace(waiting);
     crate::drain::settle_all(server).await?;
     Ok(people)
 }
@@ -191,66 +209,76 @@ async fn know_everybody(server: &Server, people: &People) -> Result<()> {
 /// thousands of jobs later, as it would come in the course of a day.
 pub(crate) async fn queue(server: &Server, people: &People, count: usize, round: usize, mix: Mix) -> Result<usize> {
     let mut rng = rand::rngs::StdRng::seed_from_u64(u64::try_from(round)?);
-    let (mut locked, mut paid) = people.waiting.take();
+    let mut waiting = people.waiting.take();
     let mut queued = 0_usize;
     while queued < count {
-        let mut asks = Vec::new();
-        let (mut opened, mut marked) = (Vec::new(), Vec::new());
-        let mut payments = Vec::new();
-        let order: Vec<Share> = mix.shares().iter().flat_map(|(share, n)| std::iter::repeat_n(*share, *n)).collect();
-        let done = u64::try_from(order.len())?;
-        for step in 0..done {
-            // A stride that is coprime to 1 000 spreads the kinds evenly.
-            let place = usize::try_from(step.wrapping_mul(389) % done)?;
-            let share = order.get(place).copied().unwrap_or(Share::Deposit);
-            let ask = match share {
-                Share::Deposit => {
-                    let person = people.pick(&mut rng);
-                    let (_, amount) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
-                    payments.push(payment(people, person, amount));
-                    continue;
-                }
-                Share::Register => {
-                    AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(&mut rng))) })
-                }
-                Share::Withdraw => AnyJob::WithdrawalRequest(withdraw(people, people.pick(&mut rng))),
-                Share::Lock => {
-                    let lock = lock(people, &mut rng);
-                    opened.push((asks.len(), lock.seller_id, lock.buyer_id));
-                    AnyJob::LockEscrow(lock)
-                }
-                Share::MarkPaid => {
-                    let Some((trade_id, seller, buyer)) = later(&mut locked) else { continue };
-                    marked.push((trade_id, seller, buyer));
-                    AnyJob::TradeEvent(TradeEvent {
-                        trade_id,
-                        event: TradeEventName::MarkPaid,
-                        user_id: buyer,
-                        minutes: None,
-                    })
-                }
-                Share::Release => {
-                    let Some((trade_id, user_id, _)) = later(&mut paid) else { continue };
-                    AnyJob::Release(Release { trade_id, user_id })
-                }
-                Share::Refund => {
-                    let Some((trade_id, _, user_id)) = later(&mut paid) else { continue };
-                    AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
-                }
-            };
-            asks.push(client(people, &ask)?);
-        }
-        let ids = record(server, &asks).await?;
-        locked
-            .extend(opened.into_iter().filter_map(|(at, seller, buyer)| Some((TradeId(*ids.get(at)?), seller, buyer))));
-        paid.extend(marked);
-        queued = queued.saturating_add(asks.len()).saturating_add(payments.len());
-        deposit(server, payments).await?;
+        queued = queued.saturating_add(thousand(server, people, &mut waiting, &mut rng, mix).await?);
     }
-    people.waiting.replace((locked, paid));
+    people.waiting.replace(waiting);
     for maintenance in ["vacuum outbox", "analyze", "checkpoint"] {
         sqlx::raw_sql(maintenance).execute(&server.owner).await?;
     }
+    Ok(queued)
+}
+
+/// Queues a thousand jobs, or fewer while there are not enough trades to follow up; returns how many.
+async fn thousand(
+    server: &Server,
+    people: &People,
+    (locked, paid): &mut Waiting,
+    rng: &mut impl Rng,
+    mix: Mix,
+) -> Result<usize> {
+    let follow_after = people.follow_after();
+    let mut asks = Vec::new();
+    let (mut opened, mut marked) = (Vec::new(), Vec::new());
+    let mut payments = Vec::new();
+    let order: Vec<Share> = mix.shares().iter().flat_map(|(share, n)| std::iter::repeat_n(*share, *n)).collect();
+    let done = u64::try_from(order.len())?;
+    for step in 0..done {
+        // A stride that is coprime to 1 000 spreads the kinds evenly.
+        let place = usize::try_from(step.wrapping_mul(389) % done)?;
+        let share = order.get(place).copied().unwrap_or(Share::Deposit);
+        let ask = match share {
+            Share::Deposit => {
+                let person = people.pick(rng);
+                let (_, amount) = ASSETS.get(person % ASSETS.len()).copied().unwrap_or(("btc", "1"));
+                payments.push(payment(people, person, amount));
+                continue;
+            }
+            Share::Register => AnyJob::UserRegister(UserRegister { referrer_id: Some(people.id(people.pick(rng))) }),
+            Share::Withdraw => AnyJob::WithdrawalRequest(withdraw(people, people.pick(rng))),
+            Share::Lock => {
+                let lock = lock(people, rng);
+                opened.push((asks.len(), lock.seller_id, lock.buyer_id));
+                AnyJob::LockEscrow(lock)
+            }
+            Share::MarkPaid => {
+                let Some((trade_id, seller, buyer)) = later(locked, follow_after) else { continue };
+                marked.push((trade_id, seller, buyer));
+                AnyJob::TradeEvent(TradeEvent {
+                    trade_id,
+                    event: TradeEventName::MarkPaid,
+                    user_id: buyer,
+                    minutes: None,
+                })
+            }
+            Share::Release => {
+                let Some((trade_id, user_id, _)) = later(paid, follow_after) else { continue };
+                AnyJob::Release(Release { trade_id, user_id })
+            }
+            Share::Refund => {
+                let Some((trade_id, _, user_id)) = later(paid, follow_after) else { continue };
+                AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })
+            }
+        };
+        asks.push(client(people, &ask)?);
+    }
+    let ids = record(server, &asks).await?;
+    locked.extend(opened.into_iter().filter_map(|(at, seller, buyer)| Some((TradeId(*ids.get(at)?), seller, buyer))));
+    paid.extend(marked);
+    let queued = asks.len().saturating_add(payments.len());
+    deposit(server, payments).await?;
     Ok(queued)
 }
 
@@ -269,8 +297,8 @@ pub(crate) async fn queue_deposits(server: &Server, people: &People, count: usiz
 }
 
 /// The oldest of the trades that wait, if many wait.
-fn later<T>(waiting: &mut VecDeque<T>) -> Option<T> {
-    if waiting.len() > FOLLOW_AFTER { waiting.pop_front() } else { None }
+fn later<T>(waiting: &mut VecDeque<T>, follow_after: usize) -> Option<T> {
+    if waiting.len() > follow_after { waiting.pop_front() } else { None }
 }
 
 pub(crate) fn lock(people: &People, rng: &mut impl Rng) -> LockEscrow {

@@ -30,6 +30,7 @@ mod latency;
 mod ledger_alone;
 mod limit;
 mod load;
+mod partitions;
 mod peers;
 mod pgbench;
 mod queue_alone;
@@ -135,6 +136,8 @@ enum Measure {
     Snapshot,
     /// What millions of finished jobs cost.
     History,
+    /// What many partitions of jobs cost.
+    Partitions,
     /// The rate of a billion jobs a day, held for an hour over HTTP.
     Hour,
     /// Jobs that one core decides in memory.
@@ -226,6 +229,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Measure::History) {
         history::measure(&mut bench).await?;
+    }
+    if wanted(Measure::Partitions) {
+        partitions::measure(&mut bench).await?;
     }
     if wanted(Measure::Hour) {
         hour::measure(&mut bench).await?;

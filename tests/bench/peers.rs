@@ -40,8 +40,16 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (arena, mut entrants) = enter(bench, "peers", &MONEY).await?;
     let mut rates = Vec::new();
     for round in 1..=bench.sizes.rounds {
+        // Who begins takes turns.
+        if round % 2 == 0 {
+            entrants.reverse();
+            arena.round(bench, "peers", &mut entrants).await?;
+            entrants.reverse();
+        }
         rates.push(settle::round(bench, 2_000 + round).await?.jobs_per_second as f64);
-        arena.round(bench, "peers", &mut entrants).await?;
+        if round % 2 == 1 {
+            arena.round(bench, "peers", &mut entrants).await?;
+        }
     }
     let settings = format!("{} workers, batches of {}", bench.sizes.workers, bench.sizes.batch);
     let holdfast = [("holdfast".to_owned(), settings, rates)];
@@ -58,13 +66,25 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 pub(crate) async fn noop(bench: &mut Bench) -> Result<()> {
     let (arena, mut entrants) = enter(bench, "noop", &NOTHING).await?;
     let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..bench.sizes.rounds {
+    for round in 1..=bench.sizes.rounds {
+        if round % 2 == 0 {
+            entrants.reverse();
+            arena.round(bench, "noop", &mut entrants).await?;
+            entrants.reverse();
+        }
         one.push(queue_alone::rate(&bench.server, arena.jobs, bench.sizes.batch, 1).await?);
         two.push(queue_alone::rate(&bench.server, arena.jobs, bench.sizes.batch, 2).await?);
-        arena.round(bench, "noop", &mut entrants).await?;
+        if round % 2 == 1 {
+            arena.round(bench, "noop", &mut entrants).await?;
+        }
     }
+    bench.report.skipped("noop", "River", "it is a library of Go, for which this bench has no toolchain")?;
     let named = |connections: &str, rates| {
-        (format!("holdfast, {connections}"), format!("batches of {}, with outcomes", bench.sizes.batch), rates)
+        (
+            format!("holdfast, {connections}"),
+            format!("batches of {}, with outcomes; called by the bench, without a worker process", bench.sizes.batch),
+            rates,
+        )
     };
     let holdfast = [named("one connection", one), named("two connections", two)];
     let goals: [Compared; 1] = [("the best library", Some(1.0), Entrant::is_library)];
@@ -120,7 +140,7 @@ impl Arena {
         let mut best = None;
         let under_way = |settings: &&Settings| match contestant.mode {
             Mode::Bulk => usize::from(settings.at_once) * usize::from(settings.batch),
-            Mode::PerJob | Mode::Noop => 0,
+            Mode::PerJob | Mode::Noop | Mode::NoopBulk => 0,
         };
         for settings in tried.iter().filter(|settings| under_way(settings) <= day::under_way_max(self.jobs)) {
             let rate = match self.run(server, contestant, *settings, jobs, &mut Books::default()).await? {
@@ -166,8 +186,8 @@ impl Arena {
             Err(why) if contestant.runner == Runner::ByHand => return Err(why),
             Err(why) => return Ok(Err(why)),
         };
-        if contestant.mode != Mode::Noop {
-            books.check(&db, contestant.name, jobs).await?;
+        if contestant.posts() {
+            books.check(&db, contestant.name, jobs, contestant.keeps()).await?;
         }
         db.close().await;
         Ok(Ok(jobs as f64 / seconds))

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use sqlx::PgPool;
 
+use crate::peers::rest;
 use crate::report::{Figure, Goal, Ratio};
 use crate::server::Server;
 use crate::{Bench, settle};
@@ -26,6 +28,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (mut rates, mut ratios) = (Vec::new(), Vec::new());
     for round in 1..=bench.sizes.rounds {
         let drained = settle::round(bench, 1_000 + round).await?;
+        pgbench.warm_up(seconds).await?;
         let tps = pgbench.tps(seconds)?;
         rates.push(tps);
         ratios.push(drained.jobs_per_second as f64 / tps);
@@ -70,6 +73,14 @@ impl Pgbench {
         }
         pgbench.clients = best.1;
         Ok(Some(pgbench))
+    }
+
+    /// Its tables are at rest, and their pages have been written since the last checkpoint.
+    async fn warm_up(&self, seconds: u64) -> Result<()> {
+        let db = PgPool::connect(&self.url).await?;
+        rest(&db).await?;
+        db.close().await;
+        self.tps(seconds.div_ceil(2)).map(|_| ())
     }
 
     /// Transactions per second.

@@ -55,12 +55,13 @@ pub(crate) struct Report {
     lines: Vec<[String; 5]>,
 }
 
-/// The middle one, the lowest and the highest.
+/// The middle one, or what lies between two of them; the lowest and the highest.
 pub(crate) fn spread(rounds: &[f64]) -> (f64, f64, f64) {
     let mut sorted = rounds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
-    (at(sorted.len() / 2), at(0), at(sorted.len().saturating_sub(1)))
+    let last = sorted.len().saturating_sub(1);
+    (f64::midpoint(at(last / 2), at(sorted.len() / 2)), at(0), at(last))
 }
 
 /// As many digits as mean something.

@@ -15,8 +15,13 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let crowds: &[u16] = if spare { &[1, 2, 4] } else { &[1, 2] };
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); crowds.len()];
     for round in 1..=bench.sizes.rounds {
-        for (workers, rates) in crowds.iter().zip(&mut rates) {
-            let drained = settle::round_of(bench, 2_000 + round, *workers).await?;
+        let mut turns: Vec<_> = crowds.iter().zip(&mut rates).collect();
+        // Who begins takes turns as well.
+        if round % 2 == 0 {
+            turns.reverse();
+        }
+        for (turn, (workers, rates)) in turns.into_iter().enumerate() {
+            let drained = settle::round_of(bench, 2_000 + 10 * round + turn, *workers).await?;
             rates.push(drained.jobs_per_second as f64);
         }
     }

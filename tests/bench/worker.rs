@@ -21,7 +21,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (mut memory, mut starts) = (Vec::new(), Vec::new());
     for round in 1..=bench.sizes.rounds {
         let drained = settle::round_of(bench, 3_000 + round, 1).await?;
-        memory.push(drained.worker_memory_kib as f64 / 1_024.0);
+        memory.push(drained.worker_memory_kib as f64 * 1_024.0 / 1e6);
     }
     for _ in 0..bench.sizes.rounds * STARTS {
         starts.push(start(bench).await?.as_secs_f64());
@@ -32,7 +32,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
         bench.report.figure(&figure, Some(goal))
     };
     let settings = format!("the most that was ever resident; {} people", bench.people.count());
-    note("a worker's memory under full load", "MiB", memory, settings, Goal::Most(64.0))?;
+    note("a worker's memory under full load", "MB", memory, settings, Goal::Most(64.0))?;
     let settings = "from the start of the process until the one queued job is seen settled".to_owned();
     note("start to first settlement", "s", starts, settings, Goal::Most(0.5))
 }

@@ -2,7 +2,9 @@
 -- account is locked once, in the order of ids, and read as it is then; running balances are windows.
 -- Postgres finishes the writing parts of such a statement from the last to the first, so that what
 -- needs no account is written before any is locked.
-create function post_batch(ids bigint[], kinds text[], payloads jsonb[], stripe smallint) returns void
+-- Which jobs are done is noted for who does not empty the queue in the same transaction.
+create function post_batch(ids bigint[], kinds text[], payloads jsonb[], stripe smallint, keep boolean default true)
+    returns void
     language plpgsql set enable_seqscan = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan
     as $$
 declare
@@ -90,7 +92,7 @@ begin
     ), transferred as (
         insert into transfer (job_id, leg, code, debit, credit, amount) select * from moved
     ), noted as (
-        insert into done (job_id) select id from job
+        insert into done (job_id) select id from job where keep
     ), registered as (
         insert into person (id, referrer) select person, (p ->> 'referrer')::bigint from job where kind = 'user-register'
     ), deposited as (
@@ -135,7 +137,7 @@ begin
     if ids is null then
         return null;
     end if;
-    perform post_batch(ids, kinds, payloads, stripe);
+    perform post_batch(ids, kinds, payloads, stripe, false);
     return (select max(id) from unnest(ids) as id);
 end
 $$;
@@ -168,7 +170,7 @@ begin
         returning id, kind, payload
     )
     select array_agg(id), array_agg(kind), array_agg(payload) into ids, kinds, payloads from finished;
-    perform post_batch(ids, kinds, payloads, stripe);
+    perform post_batch(ids, kinds, payloads, stripe, false);
     return cardinality(ids);
 end
 $$;

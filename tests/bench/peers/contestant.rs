@@ -12,6 +12,8 @@ pub(crate) enum Mode {
     Bulk,
     /// Nothing is done.
     Noop,
+    /// Nothing is done, with the arrays.
+    NoopBulk,
 }
 
 impl Mode {
@@ -21,6 +23,7 @@ impl Mode {
             Self::PerJob => "per-job",
             Self::Bulk => "bulk",
             Self::Noop => "noop",
+            Self::NoopBulk => "noop-bulk",
         }
     }
 }
@@ -82,12 +85,15 @@ pub(crate) struct Contestant {
 
 const COMMON: &str = "outcomes, rejections with reasons, limits, keys that outlive the queue, balances that cannot drift \
      from their entries; a commission is posted within its release, no row has an index for timers or lists";
+const BY_HAND: &str = "outcomes, rejections with reasons, limits, balances that cannot drift from their entries; a \
+     commission is posted within its release, no row has an index for timers or lists";
 const AFTER: &str = "completion is another transaction than the effects, so a job may run twice and only the table of \
      done jobs stops it; outcomes, rejections with reasons, limits; a commission is posted within its release";
 const ARRAYS: &str = "whoever queues puts the jobs together, and each batch fails or runs again as one; completion is \
      another transaction than the effects; outcomes, rejections with reasons, limits; a commission is posted within its \
      release";
 const NO_OP: &str = "effects";
+const NO_OP_ARRAYS: &str = "effects; whoever queues puts the jobs together, and each batch fails or runs again as one";
 
 const LANES: [Settings; 6] = settings([(16, 500), (8, 500), (32, 500), (16, 2_000), (8, 2_000), (8, 5_000)]);
 const CLAIMS: [Settings; 6] = settings([(200, 512), (512, 512), (1_024, 512), (1_024, 2_000), (100, 512), (32, 512)]);
@@ -103,7 +109,7 @@ pub(crate) const MONEY: [Contestant; 9] = [
         mode: Mode::PerJob,
         candidates: &CONNECTIONS,
         share: 5,
-        lacks: COMMON,
+        lacks: BY_HAND,
     },
     Contestant {
         name: "by hand, one procedure",
@@ -123,10 +129,11 @@ pub(crate) const MONEY: [Contestant; 9] = [
 ];
 
 /// The libraries with handlers that do nothing.
-pub(crate) const NOTHING: [Contestant; 5] = [
+pub(crate) const NOTHING: [Contestant; 6] = [
     library("apalis, its Postgres storage", Program::Package("apalis"), Mode::Noop, &LANES, 2, NO_OP),
     library("awa", Program::Package("awa"), Mode::Noop, &CLAIMS, 1, NO_OP),
     library("graphile-worker", Program::Node("graphile.mjs"), Mode::Noop, &LANES, 1, NO_OP),
+    library("graphile-worker, batch jobs", Program::Node("graphile.mjs"), Mode::NoopBulk, &BATCHES, 1, NO_OP_ARRAYS),
     library("pg-boss", Program::Node("pg_boss.mjs"), Mode::Noop, &BATCHES, 1, NO_OP),
     library("Procrastinate", Program::Python("procrastinate_peer.py"), Mode::Noop, &CONNECTIONS, 50, NO_OP),
 ];
@@ -143,10 +150,20 @@ const fn library(
 }
 
 impl Contestant {
+    /// Whether its jobs have effects.
+    pub(crate) fn posts(&self) -> bool {
+        matches!(self.mode, Mode::PerJob | Mode::Bulk)
+    }
+
+    /// Whether it notes which jobs are done. A procedure whose queue is emptied by the transaction that posts need not.
+    pub(crate) fn keeps(&self) -> bool {
+        self.lacks != COMMON
+    }
+
     /// The loop of one that is written by hand.
     pub(crate) fn by_hand(&self, settings: Settings) -> Loop {
         match self.mode {
-            Mode::PerJob | Mode::Noop => Loop::PerJob,
+            Mode::PerJob | Mode::Noop | Mode::NoopBulk => Loop::PerJob,
             Mode::Bulk => Loop::Procedure(i32::from(settings.batch)),
         }
     }

@@ -9,7 +9,8 @@ const quiet = new Logger(() => (level, message) => {
 });
 const utils = await makeWorkerUtils({ pgPool: pool, logger: quiet });
 await utils.migrate();
-const size = run.mode === "bulk" ? run.batch : 1;
+const inArrays = run.mode === "bulk" || run.mode === "noop-bulk";
+const size = inArrays ? run.batch : 1;
 let queued = 0;
 for await (const rows of load(size * Math.ceil(1000 / size))) {
     const specs = [];
@@ -26,6 +27,7 @@ const handlers = {
     "per-job": (job) => postJob(pool, job),
     bulk: async (some, { job }) => void (await postBatch(pool, some, Number(job.id) % 16)),
     noop: () => {},
+    "noop-bulk": () => {},
 };
 const events = new EventEmitter();
 let ended = 0;
@@ -47,7 +49,7 @@ const runner = await start({
             logger: quiet,
             concurrentJobs: run.concurrency,
             // The local queue and batched completion, as its page on performance has them.
-            localQueue: run.mode === "bulk" ? { size: run.concurrency + 1 } : { size: run.batch },
+            localQueue: inArrays ? { size: run.concurrency + 1 } : { size: run.batch },
             completeJobBatchDelay: 0,
             failJobBatchDelay: 0,
         },
@@ -56,4 +58,4 @@ const runner = await start({
 await all;
 // What was completed is committed when the pool has stopped.
 await runner.stop();
-report((performance.now() - began) / 1000, run.mode === "bulk" ? run.jobs : ended);
+report((performance.now() - began) / 1000, inArrays ? run.jobs : ended);

@@ -17,10 +17,11 @@ const { rows } = await pool.query({
 });
 if (rows.length < run.jobs) throw new Error(`the load has ${rows.length} jobs of ${run.jobs}`);
 
-// The first jobs wait for plans, caches and connections, and are not counted; nor are Holdfast's.
+// The first jobs wait for plans, caches and connections, and are not counted; nor are Holdfast's. They come at the same
+// rate, for up to two seconds.
 const { rows: first } = await pool.query({
     text: "select id::int8 as id, kind, payload from load where kind = 'deposit-credit' order by id limit $1",
-    values: [50],
+    values: [2 * perSecond],
 });
 const due = new Map();
 const took = [];
@@ -42,21 +43,22 @@ const runner = await start({
 });
 await ready();
 
-for (const job of first) {
-    await utils.addJob("post", job);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-}
-const began = performance.now() + 50;
-const added = [];
-for (let next = 0; next < rows.length; ) {
-    const now = performance.now();
-    for (; next < rows.length && began + (next * 1000) / perSecond <= now; next += 1) {
-        due.set(rows[next].id, began + (next * 1000) / perSecond);
-        added.push(utils.addJob("post", rows[next]));
+async function atRate(jobs, note) {
+    const began = performance.now() + 50;
+    const added = [];
+    for (let next = 0; next < jobs.length; ) {
+        const now = performance.now();
+        for (; next < jobs.length && began + (next * 1000) / perSecond <= now; next += 1) {
+            note(jobs[next], began + (next * 1000) / perSecond);
+            added.push(utils.addJob("post", jobs[next]));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await Promise.all(added);
+    return began;
 }
-await Promise.all(added);
+await atRate(first, () => {});
+const began = await atRate(rows, (job, at) => due.set(job.id, at));
 await all;
 const seconds = (performance.now() - began) / 1000;
 await runner.stop();

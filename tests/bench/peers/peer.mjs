@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 
 const [mode, concurrency, batch, jobs] = process.argv.slice(2);
 
-/** How this run is to be made: per-job, bulk or noop; workers; jobs in a batch; jobs in all. */
+/** How this run is to be made: per-job, bulk, noop or noop-bulk; workers; jobs in a batch; jobs in all. */
 export const run = { mode, concurrency: Number(concurrency), batch: Number(batch), jobs: Number(jobs) };
 
 export const connectionString = process.env.DATABASE_URL;
@@ -33,11 +33,12 @@ export function postJob(db, job) {
     return db.query({ name: "post_job", text: "select post_job($1, $2, $3)", values });
 }
 
-/** The effects of several jobs, in one statement; the stripe of the house's accounts is the worker's. */
-export function postBatch(db, some, stripe) {
+/** The effects of several jobs, in one statement; the stripe of the house's accounts is the worker's. Which are done is
+ *  noted unless they leave the queue in the same transaction. */
+export function postBatch(db, some, stripe, keep = true) {
     const column = (name) => some.map((job) => job[name]);
-    const values = [column("id"), column("kind"), column("payload").map((it) => JSON.stringify(it)), stripe];
-    return db.query({ name: "post_batch", text: "select post_batch($1, $2, $3, $4)", values });
+    const values = [column("id"), column("kind"), column("payload").map((it) => JSON.stringify(it)), stripe, keep];
+    return db.query({ name: "post_batch", text: "select post_batch($1, $2, $3, $4, $5)", values });
 }
 
 /** Says that the jobs are queued, and waits until the harness has the server at rest. */

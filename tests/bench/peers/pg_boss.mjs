@@ -26,7 +26,7 @@ const handlers = {
         const db = await pool.connect();
         try {
             await db.query("begin");
-            await postBatch(db, fetched.map((job) => job.data), stripe);
+            await postBatch(db, fetched.map((job) => job.data), stripe, false);
             await boss.complete("post", ids(fetched), null, {
                 db: { executeSql: (text, values) => db.query(text, values) },
             });
