@@ -4,8 +4,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
-/// So many keys has a generation: as many as a table of 32,768 places takes before it doubles.
-const GENERATION: usize = 28_672;
+/// So many keys has a generation: as many as a table of 16,384 places takes before it doubles.
+const GENERATION: usize = 14_336;
 
 /// A map of what was put into it lately, at least the last [`GENERATION`] keys and at most twice as many. When the newer
 /// generation is full it becomes the older one, and what was only in that is forgotten. The memory that it has taken

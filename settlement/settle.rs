@@ -22,7 +22,7 @@ pub struct Batch {
     /// When its transaction began.
     since: Instant,
     turn: Turn,
-    /// Whether it has everything that was due.
+    /// Whether it has everything that was due, as far as the claim looked back.
     has_all: bool,
     /// Whether it has as many jobs as it may have.
     is_full: bool,
@@ -44,8 +44,8 @@ impl Batch {
         self.claimed.is_empty()
     }
 
-    /// Whether it has all that was due when it was claimed: whoever claims again at once finds nothing but
-    /// what is told of.
+    /// Whether it has all that was due when it was claimed, as far as the claim looked back: whoever claims again at once
+    /// finds nothing but what is told of.
     pub const fn has_all(&self) -> bool {
         self.has_all
     }
@@ -164,9 +164,10 @@ impl Settler {
     }
 
     /// Lets go of a batch that is not to be settled now: its jobs are due again, and the next claim goes back to them.
-    pub fn put_down(&self, batch: Batch) {
+    pub async fn put_down(&self, batch: Batch) {
         self.go_back(batch.first_run_at());
-        drop(batch);
+        // Where the connection is gone the server lets go of them too, when it finds out.
+        drop(batch.tx.rollback().await);
     }
 
     fn go_back(&self, to: Option<DateTime<Utc>>) {

@@ -8,7 +8,7 @@ use outbox::Cursor;
 /// How long claims may start behind what came back, such as the jobs of a worker that died.
 const LIFE: Duration = Duration::from_secs(1);
 /// Two looks from the beginning in a row that take this long are dear: they step over more dead rows than are left in a
-/// queue that can be cleaned up, as while somebody keeps a snapshot open.
+/// queue that is cleaned up every few seconds, as while somebody keeps a snapshot open.
 const DEAR: Duration = Duration::from_millis(100);
 /// After a dear look none is made for so many times what it took.
 const REST: u32 = 20;

@@ -35,6 +35,7 @@ mod replay;
 mod retention;
 mod rights;
 mod schema;
+mod starts;
 mod tidy;
 mod time;
 mod trades;

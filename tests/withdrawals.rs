@@ -159,6 +159,36 @@ async fn a_day_has_a_limit_that_rises_with_what_is_known() {
     db.verified().await;
 }
 
+/// A day used to be one row that was updated.
+#[tokio::test]
+async fn what_was_used_of_a_day_before_days_were_appended_counts() {
+    let db = Db::new().await;
+    let [user] = db.people().await;
+    db.fund(user, "btc", "0.9").await;
+    db.know(user, 1).await;
+    let first = db.ask(withdraw(user, "btc", "0.006")).await;
+    db.drain().await;
+    assert_eq!(db.outcome(first).await, "settled");
+    // The schema before, and the migration as it runs on it.
+    db.sql(
+        "drop trigger withdrawal_day_append_only on withdrawal_day;
+        alter table withdrawal_day drop constraint withdrawal_day_pk, drop column version;
+        alter table withdrawal_day add constraint withdrawal_day_pk primary key (user_id, asset, day);
+        alter table withdrawal_day set (fillfactor = 80);
+        grant update (used, day_max) on withdrawal_day to holdfast_worker;
+        update schema set version = 15",
+    )
+    .await;
+    db.sql(include_str!("../migrations/0016_days_appended.sql")).await;
+    assert_eq!(held_and_used(&db, user).await.1, "600000");
+    assert_eq!(db.done(withdraw(user, "btc", "0.005")).await, "rejected kyc_limit", "the day's sum counts");
+    assert_eq!(db.done(call_off(first, user)).await, "settled");
+    assert_eq!(db.done(withdraw(user, "btc", "0.009")).await, "settled");
+    assert_eq!(db.done(withdraw(user, "btc", "0.002")).await, "rejected kyc_limit");
+    assert_eq!(held_and_used(&db, user).await.1, "900000");
+    db.verified().await;
+}
+
 /// `scenario parallel_withdrawals`: a thousand at once against one balance, in many batches.
 #[tokio::test]
 async fn a_thousand_withdrawals_against_one_balance() {

@@ -141,7 +141,7 @@ impl Feed {
                         return Some(Work::Batch(batch, held));
                     }
                     Err(error) => {
-                        self.settler.put_down(batch);
+                        self.settler.put_down(batch).await;
                         self.storm(&error, "noting what is held").await;
                     }
                 },
