@@ -176,7 +176,7 @@ async fn what_was_used_of_a_day_before_days_were_appended_counts() {
         alter table withdrawal_day add constraint withdrawal_day_pk primary key (user_id, asset, day);
         alter table withdrawal_day set (fillfactor = 80);
         grant update (used, day_max) on withdrawal_day to holdfast_worker;
-        update schema set version = 15",
+        update schema set version = 15, oldest_binary = 15",
     )
     .await;
     db.sql(include_str!("../migrations/0016_days_appended.sql")).await;
