@@ -9,6 +9,7 @@ use outbox::settle_options;
 use providers::nowpayments::Secret;
 use rustix::process::{Pid, Signal, kill_process};
 use settlement::{Settings, Settler};
+use sqlx::PgConnection;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::load::IPN_SECRET;
@@ -16,6 +17,8 @@ use crate::server::Server;
 
 /// Ticks of processor time per second, as the kernel counts them for everybody.
 const TICKS: f64 = 100.0;
+/// How often it is looked whether all is done.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a drain took.
 #[derive(Clone, Debug)]
@@ -100,18 +103,17 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     for _ in 0..workers {
         processes.push(Worker::start(server, batch)?);
     }
-    // The last rows of the queue are few and found by key; the whole of it is counted once.
-    let tail = last.saturating_sub(i64::from(batch).saturating_mul(i64::from(workers).saturating_add(1)));
     let mut waits = Waits::default();
+    let mut eyes = Eyes::open(server).await?;
     let till = loop {
         waits.look(server).await?;
-        if let Some(now) = emptied(server, tail).await? {
+        if let Some(now) = eyes.emptied().await? {
             break now;
         }
         for process in &mut processes {
             ensure!(process.child.try_wait()?.is_none(), "a worker ended while there was work");
         }
-        tokio::time::sleep(Duration::from_millis(4)).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     };
     waits.print();
     let (seconds, batches): (f64, i64) = sqlx::query_as(
@@ -151,22 +153,25 @@ pub(crate) async fn drain(server: &Server, workers: u16, batch: u16, queued: usi
     })
 }
 
-/// When nothing was left in the queue, if nothing is. What lies after the tail is asked for first.
-async fn emptied(server: &Server, tail: i64) -> Result<Option<String>> {
-    for after in [tail, i64::MIN] {
-        let (left, now): (bool, String) =
-            sqlx::query_as("select exists (select from outbox where job_id > $1), clock_timestamp()::text")
-                .bind(after)
-                .fetch_one(&server.owner)
-                .await?;
-        if left {
-            break;
-        }
-        if after == i64::MIN {
-            return Ok(Some(now));
-        }
+/// Who looks whether the queue is empty, from its end: from the beginning it would walk through all that was deleted,
+/// and take a fifth of two processors for it.
+struct Eyes(PgConnection);
+
+impl Eyes {
+    async fn open(server: &Server) -> Result<Self> {
+        let mut db = server.owner.acquire().await?.detach();
+        sqlx::raw_sql("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off")
+            .execute(&mut db)
+            .await?;
+        Ok(Self(db))
     }
-    Ok(None)
+
+    /// When nothing was left in the queue, if nothing is.
+    async fn emptied(&mut self) -> Result<Option<String>> {
+        let sql = "select (select true from outbox order by job_id desc limit 1), clock_timestamp()::text";
+        let (left, now): (Option<bool>, String) = sqlx::query_as(sql).fetch_one(&mut self.0).await?;
+        Ok(left.is_none().then_some(now))
+    }
 }
 
 /// How many jobs have ended, and when the last one did.
