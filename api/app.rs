@@ -107,7 +107,9 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
 
     let [(stop_waiting, waiting), (stop_recording, recording), (stop_nudging, nudging)] = [stop(), stop(), stop()];
     let (mut watchers, mut writers, mut tellers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    watchers.spawn(outcomes.clone().watch(Line::beside(&pool, []), waiting.clone()));
+    // Each look would be planned anew: a plan that knows the numbers leaves out partitions, and so looks cheaper.
+    let line = Line::planning_once(&pool);
+    watchers.spawn(outcomes.clone().watch(line, waiting.clone()));
     writers.spawn(writer.write(recording.clone()));
     writers.spawn(storer.write(recording));
     for lane in Lane::ALL {

@@ -21,6 +21,11 @@ impl Line {
         Self { options: pool.connect_options().as_ref().clone().options(settings), resting: None }
     }
 
+    /// Connects as the pool does, but plans each statement once.
+    pub(crate) fn planning_once(pool: &PgPool) -> Self {
+        Self { options: outbox::plan_once(pool.connect_options().as_ref().clone()), resting: None }
+    }
+
     /// The connection, for one use. Whoever does not give it back, because it failed or was not waited
     /// for, leaves it closed: nobody comes upon what is still under way on it.
     ///

@@ -19,12 +19,20 @@ pub struct Ended {
 }
 
 /// Records the outcomes and takes the jobs out of the outbox, within the transaction that made
-/// their effects. `now` is its `clock()`.
+/// their effects. Those that were `caused` meanwhile were never in it (see [`crate::record_settled`]). `now` is the
+/// transaction's `clock()`.
 ///
 /// # Errors
 /// Any error of the database, and [`sqlx::Error::RowNotFound`] if a job was not in the outbox any
 /// more; the transaction must be rolled back.
-pub async fn complete(db: &mut PgConnection, ended: &[Ended], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+pub async fn complete(
+    db: &mut PgConnection,
+    ended: &[Ended],
+    caused: &[Ended],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let queued: Vec<i64> = ended.iter().map(|end| end.job_id).collect();
+    let ended: Vec<&Ended> = ended.iter().chain(caused).collect();
     if ended.is_empty() {
         return Ok(());
     }
@@ -39,17 +47,17 @@ pub async fn complete(db: &mut PgConnection, ended: &[Ended], now: DateTime<Utc>
             "copy outcome (job_id, status, reason, result, attempts, finished_at) from stdin (format binary)";
         let columns: [&(dyn Column + Sync); 6] = [&ids, &statuses, &reasons, &results, &attempts, &finished];
         let recorded = copy_in(&mut *db, statement, ended.len(), &columns).await?;
-        let taken = sqlx::query!("delete from outbox where job_id = any ($1)", &ids).execute(db).await?;
-        return all(ended.len(), recorded.into(), taken.rows_affected().into());
+        let taken = sqlx::query!("delete from outbox where job_id = any ($1)", &queued).execute(db).await?;
+        return all((ended.len(), queued.len()), (recorded.into(), taken.rows_affected().into()));
     }
     let done = sqlx::query!(
         r#"
         with recorded as (
             insert into outcome (job_id, status, reason, result, attempts, finished_at)
-            select e.*, $6 from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::integer[]) as e
+            select e.*, $7 from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::integer[]) as e
             returning 1
         ), taken as (
-            delete from outbox where job_id = any ($1) returning 1
+            delete from outbox where job_id = any ($6) returning 1
         )
         select (select count(*) from recorded) as "recorded!", (select count(*) from taken) as "taken!"
         "#,
@@ -58,15 +66,17 @@ pub async fn complete(db: &mut PgConnection, ended: &[Ended], now: DateTime<Utc>
         &reasons as _,
         &results as _,
         &attempts,
+        &queued,
         now,
     )
     .fetch_one(db)
     .await?;
-    all(ended.len(), done.recorded.into(), done.taken.into())
+    all((ended.len(), queued.len()), (done.recorded.into(), done.taken.into()))
 }
 
-/// The rows are locked by us; anything else than all of them means that the claim did not hold.
-fn all(ended: usize, recorded: i128, taken: i128) -> Result<(), sqlx::Error> {
-    let ended = i128::try_from(ended).unwrap_or(i128::MAX);
-    if (recorded, taken) == (ended, ended) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+/// The rows are locked by us; anything else than all of them, recorded and then taken, means that the claim did not
+/// hold.
+fn all((ended, queued): (usize, usize), (recorded, taken): (i128, i128)) -> Result<(), sqlx::Error> {
+    let count = |jobs| i128::try_from(jobs).unwrap_or(i128::MAX);
+    if recorded == count(ended) && taken == count(queued) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }

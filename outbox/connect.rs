@@ -107,7 +107,12 @@ pub fn connect_options(url: &str, name: &str) -> Result<PgConnectOptions, StartE
 /// # Errors
 /// [`StartError::BadUrl`].
 pub fn settle_options(url: &str, name: &str) -> Result<PgConnectOptions, StartError> {
-    Ok(unless_given(connect_options(url, name)?, &[PLAN_ONCE]))
+    Ok(plan_once(connect_options(url, name)?))
+}
+
+/// The same for a connection that is made beside others.
+pub fn plan_once(options: PgConnectOptions) -> PgConnectOptions {
+    unless_given(options, &[PLAN_ONCE])
 }
 
 /// Adds settings, where the address does not give them itself.

@@ -26,7 +26,8 @@ pub use ask::{Ask, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease, open_at};
 pub use complete::{Ended, complete};
 pub use connect::{
-    Role, StartError, connect_options, note_options, open, pool_options, refuse_unsafe_server, settle_options,
+    Role, StartError, connect_options, note_options, open, plan_once, pool_options, refuse_unsafe_server,
+    settle_options,
 };
 pub use enqueue::{Recorded, enqueue, record};
 pub use nudge::{Ears, nudge};

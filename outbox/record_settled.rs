@@ -11,8 +11,6 @@ pub struct Settled {
     pub job_id: i64,
     /// What is asked. Where and when it would have been queued does not matter.
     pub ask: Ask,
-    /// JSON text, where there is something to say.
-    pub result: Option<String>,
 }
 
 /// Numbers for jobs that are not recorded yet. Those that are not used are left out for ever.
@@ -26,16 +24,23 @@ pub async fn job_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>, sq
         .await
 }
 
-/// Records requests, jobs and outcomes in one statement, and nothing in the outbox: they are never queued.
-/// `now` is `clock()` of the transaction.
+/// Records requests and jobs, and nothing in the outbox: they are never queued. Their outcomes are recorded with those
+/// of the jobs that caused them ([`crate::complete`]). `now` is `clock()` of the transaction.
 ///
 /// # Errors
-/// Any error of the database, and [`sqlx::Error::RowNotFound`] if one of the keys names a job already: its effects
-/// must not happen again, and the transaction must be rolled back.
-pub async fn record_settled(db: &mut PgConnection, settled: &[Settled], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+/// Any error of the database: a violated key if one of them names a job already, and [`sqlx::Error::RowNotFound`] if
+/// not all were recorded. The effects must not happen again, and the transaction must be rolled back.
+pub async fn record_settled(
+    db: &mut PgConnection,
+    mut settled: Vec<Settled>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
     if settled.is_empty() {
         return Ok(());
     }
+    // In one order, so that two such statements cannot wait for each other. Whoever queues has the order of the
+    // database, but nobody records the same key but under the lock of the same trade.
+    settled.sort_unstable_by(|one, other| key(&one.ask).cmp(&key(&other.ask)));
     let ids: Vec<i64> = settled.iter().map(|job| job.job_id).collect();
     let submitters: Vec<i64> = settled.iter().map(|job| job.ask.submitter).collect();
     let kinds: Vec<&str> = settled.iter().map(|job| job.ask.kind).collect();
@@ -44,40 +49,41 @@ pub async fn record_settled(db: &mut PgConnection, settled: &[Settled], now: Dat
     let payloads: Vec<JsonText<'_>> = settled.iter().map(|job| JsonText(&job.ask.payload)).collect();
     let causes: Vec<Option<i64>> = settled.iter().map(|job| job.ask.caused_by).collect();
     let traces: Vec<Option<&str>> = settled.iter().map(|job| job.ask.trace_parent.as_deref()).collect();
-    let results: Vec<Option<JsonText<'_>>> = settled.iter().map(|job| job.result.as_deref().map(JsonText)).collect();
-    let recorded = sqlx::query!(
+    let requested = sqlx::query!(
         "
-        with asked as materialized (
-            select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::jsonb[],
-                $7::bigint[], $8::text[], $9::jsonb[])
-                as a (job_id, submitter, kind, key, hash, payload, caused_by, trace, result)
-        ), fresh as (
-            insert into request (submitter, kind, key, payload_hash, job_id)
-            select submitter, kind, key, hash, job_id from asked order by submitter, kind, key
-            on conflict do nothing
-            returning job_id
-        ), recorded as (
-            insert into job (id, kind, payload, submitted_by, caused_by, trace_parent, received_at)
-            select job_id, kind, payload, submitter, caused_by, trace, $10 from asked order by job_id
-        )
-        insert into outcome (job_id, status, result, attempts, finished_at)
-        select job_id, 'settled', result, 1, $10 from asked join fresh using (job_id) order by job_id
+        insert into request (submitter, kind, key, payload_hash, job_id)
+        select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::bigint[])
         ",
-        &ids,
         &submitters,
         &kinds as _,
         &keys as _,
         &hashes as _,
+        &ids,
+    )
+    .execute(&mut *db)
+    .await?;
+    let recorded = sqlx::query!(
+        "
+        insert into job (id, kind, payload, submitted_by, caused_by, trace_parent, received_at)
+        select a.*, $7 from unnest($1::bigint[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::text[]) as a
+        ",
+        &ids,
+        &kinds as _,
         &payloads as _,
+        &submitters,
         &causes as _,
         &traces as _,
-        &results as _,
         now,
     )
     .execute(db)
     .await?;
-    if usize::try_from(recorded.rows_affected()) != Ok(settled.len()) {
-        return Err(sqlx::Error::RowNotFound);
+    let all = u64::try_from(settled.len());
+    if all.is_ok_and(|all| (requested.rows_affected(), recorded.rows_affected()) == (all, all)) {
+        return Ok(());
     }
-    Ok(())
+    Err(sqlx::Error::RowNotFound)
+}
+
+fn key(ask: &Ask) -> (i64, &str, &str) {
+    (ask.submitter, ask.kind, &ask.key)
 }

@@ -4,17 +4,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jobs::{Cause, Desk, Job, PrincipalId, Verdict};
 use ledger::JobId;
+use outbox::Ended;
 
 use crate::decisions::Decisions;
 use crate::pauses::Pauses;
 
-/// A job that was settled by the batch that causes it: it is recorded with its outcome, and was never queued.
+/// A job that was settled by the batch that causes it: it is recorded and has an outcome, and was never queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FollowUp {
     pub(crate) job: Job,
     pub(crate) cause: Cause,
     /// JSON text for whoever asks, where there is something to say.
     pub(crate) result: Option<String>,
+}
+
+impl FollowUp {
+    /// What came of it.
+    pub(crate) fn ended(&self) -> Ended {
+        let (job_id, result) = (self.job.id.0, self.result.clone());
+        Ended { job_id, status: "settled", reason: None, result, attempts: 1 }
+    }
 }
 
 /// How many of the jobs that are caused may be decided at once.

@@ -59,18 +59,15 @@ pub(crate) fn same_rows(one: &Desk, other: &Desk) -> bool {
         && one.causes == other.causes
 }
 
-/// Records the jobs that the batch has caused and settled itself.
+/// Records the jobs that the batch has caused and settled itself; their outcomes are still to be recorded.
 pub(crate) async fn record_settled(
     db: &mut PgConnection,
     follow_ups: &[FollowUp],
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let settled = |follow_up: &FollowUp| {
-        let ask = ask(&follow_up.cause)?;
-        Ok(Settled { job_id: follow_up.job.id.0, ask, result: follow_up.result.clone() })
-    };
+    let settled = |follow_up: &FollowUp| Ok(Settled { job_id: follow_up.job.id.0, ask: ask(&follow_up.cause)? });
     let settled = follow_ups.iter().map(settled).collect::<Result<Vec<_>, sqlx::Error>>()?;
-    outbox::record_settled(db, &settled, now).await
+    outbox::record_settled(db, settled, now).await
 }
 
 /// Records the jobs that are caused. What was caused before under its key is there already.

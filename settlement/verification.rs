@@ -159,7 +159,7 @@ async fn record(db: &mut PgConnection, leased: Leased, found: &Verification, too
         attempts: leased.attempt,
     };
     let now = outbox::clock(&mut *db).await?;
-    outbox::complete(&mut *db, &[ended], now).await?;
+    outbox::complete(&mut *db, &[ended], &[], now).await?;
     let pauses = pauses_for(leased, found).map_err(|error| corrupt(error.to_string()))?;
     outbox::enqueue(db, &pauses).await.map(|_| ())
 }

@@ -1,13 +1,14 @@
 //! What a batch does in its transaction.
 
 use jobs::{AnyJob, Desk, Job, Want};
-use outbox::Claimed;
+use outbox::{Claimed, Ended};
 use sqlx::{Executor, PgConnection};
 
 use crate::behind::Behind;
 use crate::committed::Stored;
 use crate::decide::decide;
 use crate::decisions::Decisions;
+use crate::follow_up::FollowUp;
 use crate::foresight::{Known, Since};
 use crate::pauses::Pauses;
 use crate::settle::Failure;
@@ -86,7 +87,7 @@ impl Settler {
         load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
         turn.until(Stage::Locked).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
-        let ids = self.accounts(&want).await?;
+        let ids = self.accounts(db, &want).await?;
         turn.reached(Stage::Locked);
         let pauses = Pauses::read(&moment);
         let mut loaded = Loaded {
@@ -133,10 +134,10 @@ impl Settler {
     }
 
     /// The ids of the accounts that a batch asks for; those that are missing are made.
-    async fn accounts(&self, want: &Want) -> Result<Ids, sqlx::Error> {
+    async fn accounts(&self, db: &mut PgConnection, want: &Want) -> Result<Ids, sqlx::Error> {
         let mut ids = self.remember().remembered.ids_for(want);
         let known = ids.len();
-        find_all(&self.aside, want, &mut ids).await?;
+        find_all(db, &self.aside, want, &mut ids).await?;
         if ids.len() > known {
             self.remember().remembered.ids.extend(ids.iter().map(|(key, id)| (*key, *id)));
         }
@@ -273,7 +274,8 @@ impl Loaded {
 async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     store_rows(&mut *db, desk).await?;
     record_settled(&mut *db, &decisions.follow_ups, desk.now).await?;
-    outbox::complete(&mut *db, &decisions.ended, desk.now).await?;
+    let caused: Vec<Ended> = decisions.follow_ups.iter().map(FollowUp::ended).collect();
+    outbox::complete(&mut *db, &decisions.ended, &caused, desk.now).await?;
     outbox::postpone(&mut *db, &decisions.postponed).await?;
     outbox::put_off(&mut *db, &decisions.put_off).await?;
     outbox::park(db, &decisions.parked).await

@@ -1,7 +1,7 @@
 //! What a large batch causes and settles itself: as if it had been queued, only sooner.
 
 use jobs::{AnyJob, PauseScope};
-use outbox::{Settled, job_ids, record_settled};
+use outbox::{Settled, Trouble, job_ids, record_settled};
 use settlement::Report;
 
 use crate::harness::{Db, SUBMITTER, lock, mark_paid, pause, payment, register, release, resume, withdraw};
@@ -130,9 +130,11 @@ async fn a_key_that_is_taken_is_not_settled_again() {
     let mut tx = db.worker.begin().await.unwrap();
     let ids = job_ids(&mut tx, 1).await.unwrap();
     let now = outbox::clock(&mut tx).await.unwrap();
-    let again = Settled { job_id: ids[0], ask, result: None };
-    let refused = record_settled(&mut tx, &[again], now).await.unwrap_err();
-    assert!(matches!(refused, sqlx::Error::RowNotFound), "{refused}");
+    let again = Settled { job_id: ids[0], ask };
+    let refused = record_settled(&mut tx, vec![again], now).await.unwrap_err();
+    let violated = refused.as_database_error().and_then(sqlx::error::DatabaseError::constraint);
+    assert_eq!(violated, Some("request_pk"), "{refused}");
+    assert_eq!(outbox::trouble(&refused), Trouble::Data);
     tx.rollback().await.unwrap();
     assert_eq!(count(&db, "select count(*) from job").await, jobs);
     db.verified().await;

@@ -77,76 +77,29 @@ fn ids_of<'a>(known: &Ids, keys: impl IntoIterator<Item = &'a AccountKey>) -> Ve
     keys.into_iter().filter_map(|key| known.get(key)).map(|id| id.get()).collect()
 }
 
-/// Finds accounts, and makes those of them that are wanted in any case, in the order of their keys. None is
-/// made for a person who does not exist.
+/// Makes accounts, in the order of their keys, unless somebody else makes them meanwhile. None is made for a person who
+/// does not exist; each is looked up by itself, as `exists` might be planned as a walk through everybody.
 ///
 /// They are made in a transaction of their own: an account without an entry says nothing, and a batch that
 /// made it in its own transaction would hold up every other one that wants it. That transaction does not
 /// wait for the disk. What rests on the account is committed later and does, and the log is durable up to
 /// there then.
-async fn find_or_make(
-    aside: &PgPool,
-    known: &mut Ids,
-    keys: &[AccountKey],
-    wanted: &FxHashSet<AccountKey>,
-) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
+async fn make(aside: &PgPool, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
     debug_assert!(keys.is_sorted(), "the order keeps batches from waiting for each other");
-    let columns = Columns::of(keys);
-    let make: Vec<bool> = keys.iter().map(|key| wanted.contains(key)).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        with wanted as (
-            select w.owner, w.asset, w.purpose, w.stripe, w.make, a.id
-            from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[], $5::boolean[])
-                as w (owner, asset, purpose, stripe, make)
-            left join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
-        ),
-        made as (
-            insert into account (id, owner, asset, purpose, stripe)
-            select
-                case when w.purpose in ('world', 'receivable') then - nextval('account_id') else nextval('account_id') end,
-                w.owner, w.asset, w.purpose, w.stripe
-            from wanted w cross join (select set_config('synchronous_commit', 'off', true)) as without_waiting
-            where w.make and w.id is null and (w.owner = 0 or exists (select from app_user u where u.id = w.owner))
-            order by w.owner, w.asset, w.purpose, w.stripe
-            on conflict do nothing
-            returning id, owner, asset, purpose, stripe
-        )
-        select id as "id!", owner as "owner!", asset as "asset!", purpose as "purpose!", stripe as "stripe!"
-        from wanted where id is not null
-        union all
-        select id, owner, asset, purpose, stripe from made
-        "#,
-        &columns.owners,
-        &columns.assets,
-        &columns.purposes as _,
-        &columns.stripes,
-        &make,
-    )
-    .fetch_all(aside)
-    .await?;
-    remember(known, rows)?;
-    // What is missing now may have been made by another batch meanwhile, and only a new statement sees
-    // that; or it was never made.
-    find(aside, known, &unknown(known, keys)).await
-}
-
-/// Finds those that exist.
-async fn find(aside: &PgPool, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
     let columns = Columns::of(keys);
     let rows = sqlx::query_as!(
         Row,
         "
-        select a.id, a.owner, a.asset, a.purpose, a.stripe
+        insert into account (id, owner, asset, purpose, stripe)
+        select
+            case when w.purpose in ('world', 'receivable') then - nextval('account_id') else nextval('account_id') end,
+            w.owner, w.asset, w.purpose, w.stripe
         from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[]) as w (owner, asset, purpose, stripe)
-        join account a on a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
+        cross join (select set_config('synchronous_commit', 'off', true)) as without_waiting
+        where w.owner = 0 or (select true from app_user u where u.id = w.owner)
+        order by w.owner, w.asset, w.purpose, w.stripe
+        on conflict do nothing
+        returning id, owner, asset, purpose, stripe
         ",
         &columns.owners,
         &columns.assets,
@@ -154,6 +107,34 @@ async fn find(aside: &PgPool, known: &mut Ids, keys: &[AccountKey]) -> Result<()
         &columns.stripes,
     )
     .fetch_all(aside)
+    .await?;
+    remember(known, rows)
+}
+
+/// Finds those that exist. Each is looked up by itself: a join might be planned as a walk through all accounts, while
+/// there are few.
+async fn find(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let columns = Columns::of(keys);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select a.id as "id!", w.owner as "owner!", w.asset as "asset!", w.purpose as "purpose!", w.stripe as "stripe!"
+        from unnest($1::bigint[], $2::smallint[], $3::text[], $4::smallint[]) as w (owner, asset, purpose, stripe)
+        cross join lateral (
+            select id from account a
+            where a.owner = w.owner and a.asset = w.asset and a.purpose = w.purpose and a.stripe = w.stripe
+            limit 1
+        ) a
+        "#,
+        &columns.owners,
+        &columns.assets,
+        &columns.purposes as _,
+        &columns.stripes,
+    )
+    .fetch_all(db)
     .await?;
     remember(known, rows)
 }
@@ -226,11 +207,25 @@ fn is_late(want: &Want, key: &AccountKey) -> bool {
     key.purpose == Purpose::Receivable && !want.accounts.contains(key)
 }
 
-/// Makes the accounts that are wanted and finds the ids of all of them. Nothing is locked.
-pub(crate) async fn find_all(aside: &PgPool, want: &Want, known: &mut Ids) -> Result<(), sqlx::Error> {
+/// Finds the ids of the accounts that a batch asks for, and makes those that are wanted in any case and missing. Nothing
+/// is locked.
+pub(crate) async fn find_all(
+    db: &mut PgConnection,
+    aside: &PgPool,
+    want: &Want,
+    known: &mut Ids,
+) -> Result<(), sqlx::Error> {
     let all = all(want);
     let unseen = unknown(known, all.iter().filter(|key| !is_late(want, key)));
-    find_or_make(aside, known, &unseen, &want.accounts).await
+    find(&mut *db, known, &unseen).await?;
+    let missing = unknown(known, &want.accounts);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    make(aside, known, &missing).await?;
+    // What is missing now may have been made by another batch meanwhile, and only a new statement sees
+    // that; or it was never made.
+    find(db, known, &unknown(known, &unseen)).await
 }
 
 /// Locks the accounts that a batch asks for and puts them on the desk with what is remembered of them, and the

@@ -88,7 +88,7 @@ async fn drain(db: &mut PgConnection, batch: u16) -> Result<usize> {
             .map(|job| Ended { job_id: job.job_id, status: "settled", reason: None, result: None, attempts: 1 })
             .collect();
         let now = outbox::clock(&mut tx).await?;
-        outbox::complete(&mut tx, &ended, now).await?;
+        outbox::complete(&mut tx, &ended, &[], now).await?;
         tx.commit().await?;
         settled += ended.len();
     }
