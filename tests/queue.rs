@@ -250,7 +250,7 @@ async fn a_batch_of_every_kind_takes_the_same_statements_at_any_size() {
         (
             2,
             2,
-            20,
+            21,
         )
     "#]]
     .assert_debug_eq(&counts[0]);
