@@ -28,7 +28,8 @@ const fn insert(table: &'static str, source: &'static str) -> Write {
 }
 
 /// In the order in which a batch of Holdfast writes them. Rows are inserted as they were at first and
-/// updated as often as jobs updated them; what they hold between is what they hold in the end.
+/// updated as often as jobs updated them; what they hold between is what they hold in the end. Updates come later than
+/// they did, each two batches after what it builds on, so that two connections find what the other one has written.
 pub(crate) const WRITES: [Write; 20] = [
     insert("app_user", "select b.n, x.* from app_user x join replay.batch b on b.job_id = x.id order by x.id"),
     insert(
@@ -59,7 +60,7 @@ pub(crate) const WRITES: [Write; 20] = [
         "select b.n, x.* from trade_referral x join replay.batch b on b.job_id = x.trade_id order by x.trade_id, x.side",
     ),
     Write {
-        source: "select b.n, t.id, t.paid_at from job j join replay.batch b on b.job_id = j.id
+        source: "select b.n + 2, t.id, t.paid_at from job j join replay.batch b on b.job_id = j.id
             join trade t on t.id = (j.payload ->> 'trade_id')::bigint where j.kind = 'trade-event' order by j.id",
         how: How::Statement(
             "update trade t set state = 'paid', paid_at = u.paid_at from unnest($1, $2) as u (id, paid_at)
@@ -68,7 +69,7 @@ pub(crate) const WRITES: [Write; 20] = [
         ),
     },
     Write {
-        source: "select b.n, t.id, t.state, t.maker_fee, t.taker_fee, t.closed_at
+        source: "select b.n + 4, t.id, t.state, t.maker_fee, t.taker_fee, t.closed_at
             from job j join replay.batch b on b.job_id = j.id
             join trade t on t.id = (j.payload ->> 'trade_id')::bigint where j.kind in ('release', 'refund') order by j.id",
         how: How::Statement(
@@ -78,7 +79,7 @@ pub(crate) const WRITES: [Write; 20] = [
         ),
     },
     Write {
-        source: "select distinct b.n, t.id, t.commissioned from commission c join replay.batch b on b.job_id = c.job_id
+        source: "select distinct b.n + 4, t.id, t.commissioned from commission c join replay.batch b on b.job_id = c.job_id
             join trade t on t.id = c.trade_id order by t.id",
         how: How::Statement(
             "update trade t set commissioned = u.commissioned from unnest($1, $2) as u (id, commissioned)
@@ -95,7 +96,7 @@ pub(crate) const WRITES: [Write; 20] = [
             lateral jsonb_populate_record(x, '{"closed_by": null}') y order by x.id"#,
     ),
     Write {
-        source: "select b.n, x.id, x.closed_by from hold x join replay.batch b on b.job_id = x.closed_by order by x.id",
+        source: "select b.n + 4, x.id, x.closed_by from hold x join replay.batch b on b.job_id = x.closed_by order by x.id",
         how: How::Statement(
             "update hold h set closed_by = u.closed_by from unnest($1, $2) as u (id, closed_by) where h.id = u.id",
             &["bigint", "bigint"],
