@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use outbox::{Role, connect_options};
+use outbox::{Role, StartError, connect_options};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::{Instant, sleep, timeout};
@@ -32,8 +32,18 @@ pub(crate) async fn open(
 ) -> Result<Option<PgPool>, Failure> {
     let options = connect_options(url, name).map_err(Failure::cannot_start)?;
     let open = async {
-        await_answer(&options).await?;
-        outbox::open(options, role, connections).await.map_err(Failure::cannot_start)
+        let began = Instant::now();
+        loop {
+            await_answer(&options).await?;
+            match outbox::open(options.clone(), role, connections).await {
+                // It answered, and went away again.
+                Err(StartError::Unreachable(error)) if passes(&error) && began.elapsed() < WAIT => {
+                    tracing::warn!(%error, "the database went away; waiting up to 60 s for it");
+                    sleep(PAUSE).await;
+                }
+                opened => return opened.map_err(Failure::cannot_start),
+            }
+        }
     };
     tokio::select! {
         opened = open => opened.map(Some),
@@ -68,7 +78,7 @@ async fn answers(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
 /// Whether waiting can help: not where the server answered that it will not have us.
 fn passes(error: &sqlx::Error) -> bool {
     let Some(answer) = error.as_database_error() else {
-        return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_));
+        return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut);
     };
     // A wrong password or login, an unknown database, no right to connect.
     !answer.code().is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
