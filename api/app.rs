@@ -113,7 +113,7 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
     writers.spawn(writer.write(recording.clone()));
     writers.spawn(storer.write(recording));
     for lane in Lane::ALL {
-        tellers.spawn(nudges.clone().send(lane, pool.clone(), nudging.clone()));
+        tellers.spawn(nudges.clone().send(lane, Line::beside(&pool, []), nudging.clone()));
     }
     let exports = Exports::new(&pool, limits.exports_max);
     let api = Api(Arc::new(Shared {

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jobs::Lane;
-use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::line::Line;
 use crate::stop::Stop;
 use crate::within::within;
 
@@ -32,7 +33,7 @@ impl Nudges {
     }
 
     /// Sends the nudges of one lane until told to stop.
-    pub(crate) async fn send(self, lane: Lane, pool: PgPool, mut stop: Stop) {
+    pub(crate) async fn send(self, lane: Lane, mut own: Line, mut stop: Stop) {
         let Some((_, due)) = self.0.iter().find(|(known, _)| *known == lane) else {
             return;
         };
@@ -42,18 +43,30 @@ impl Nudges {
                 () = due.notified() => false,
                 () = stop.told() => true,
             };
+            if stopping && last.is_none() && due.notified().now_or_never().is_none() {
+                // Nothing was ever recorded for it.
+                return;
+            }
             // Whoever comes later than that after the last one is not kept waiting.
             if let Some(rest) = last.and_then(|last| APART.checked_sub(last.elapsed())) {
                 tokio::time::sleep(rest).await;
             }
             last = Some(Instant::now());
             // When stopping, one more: what was committed last may not have been told.
-            if let Err(error) = within(TOLD_WITHIN, outbox::nudge(&pool, lane.as_str())).await {
+            if let Err(error) = within(TOLD_WITHIN, nudge(&mut own, lane)).await {
                 tracing::debug!(%error, lane = lane.as_str(), "a nudge failed; the workers poll as well");
             }
             if stopping {
+                own.close().await;
                 return;
             }
         }
     }
+}
+
+async fn nudge(own: &mut Line, lane: Lane) -> Result<(), sqlx::Error> {
+    let mut db = own.take().await?;
+    outbox::nudge(&mut db, lane.as_str()).await?;
+    own.give(db);
+    Ok(())
 }

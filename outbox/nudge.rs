@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use sqlx::PgPool;
 use sqlx::postgres::PgListener;
+use sqlx::{PgExecutor, PgPool};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -18,9 +18,9 @@ fn channel(lane: &str) -> String {
 ///
 /// # Errors
 /// Any error of the database; the workers poll as well, so nothing is lost.
-pub async fn nudge(pool: &PgPool, lane: &str) -> Result<(), sqlx::Error> {
+pub async fn nudge(db: impl PgExecutor<'_>, lane: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("select set_config('synchronous_commit', 'off', true), pg_notify($1, '')", channel(lane))
-        .fetch_all(pool)
+        .fetch_all(db)
         .await?;
     Ok(())
 }
