@@ -1,7 +1,7 @@
 //! Settling: claim → load → decide → store → complete → commit, a batch at a time.
 //!
 //! The kinds decide; this crate loads what they ask for, stores what they changed, and makes both
-//! one transaction with the claim. How many statements that takes does not depend on the size of
+//! one transaction with the claim. How many statements that takes is bounded, whatever the size of
 //! the batch.
 
 mod behind;

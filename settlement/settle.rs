@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
+use futures_util::future::{Ready, ready};
 use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -98,6 +99,8 @@ impl Report {
 pub(crate) enum Failure {
     /// The database refused or went away.
     Database(sqlx::Error),
+    /// What is held could not be noted, whatever the reason: nothing was decided, and no job is to blame.
+    Unnoted(sqlx::Error),
     /// One job is known to be at fault.
     Poison(Parked),
 }
@@ -105,7 +108,11 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether it has nothing to do with the jobs.
     pub(crate) fn is_weather(&self) -> bool {
-        matches!(self, Self::Database(error) if outbox::trouble(error) == Trouble::Weather)
+        match self {
+            Self::Database(error) => outbox::trouble(error) == Trouble::Weather,
+            Self::Unnoted(_) => true,
+            Self::Poison(_) => false,
+        }
     }
 }
 
@@ -113,6 +120,11 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
+}
+
+/// For whoever has noted what is held, or need not.
+fn already_noted() -> Ready<Result<(), sqlx::Error>> {
+    ready(Ok(()))
 }
 
 impl Settler {
@@ -124,16 +136,17 @@ impl Settler {
     pub async fn claim(&self) -> Result<Option<Batch>, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let since = Instant::now();
+        let limit = self.batch_max();
         let (from, except) = {
             let mut memory = self.remember();
             let except = [memory.suspects.as_slice(), memory.isolated.as_slice()].concat();
             (memory.start.of_claim(since), except)
         };
-        let mut claimed = self.look(&mut tx, from, &except).await?;
+        let mut claimed = self.look(&mut tx, limit, from, &except).await?;
         if claimed.is_empty() {
             let again = self.remember().start.once_more(from, Instant::now());
             if let Some(again) = again {
-                claimed = self.look(&mut tx, again, &except).await?;
+                claimed = self.look(&mut tx, limit, again, &except).await?;
             }
         }
         let last = claimed.iter().map(|claimed| (claimed.run_at, claimed.job_id)).max();
@@ -144,16 +157,22 @@ impl Settler {
             tx.rollback().await?;
             return Ok(None);
         };
-        let is_full = claimed.len() >= usize::from(self.settings.batch_max);
+        let is_full = claimed.len() >= usize::from(limit);
         self.remember().start.found(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
         let has_all = !is_full && from.sees_late();
         Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all, is_full }))
     }
 
     /// Claims from somewhere on.
-    async fn look(&self, db: &mut PgConnection, from: Cursor, except: &[i64]) -> Result<Vec<Claimed>, sqlx::Error> {
+    async fn look(
+        &self,
+        db: &mut PgConnection,
+        limit: u16,
+        from: Cursor,
+        except: &[i64],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         let since = Instant::now();
-        let claimed = outbox::claim(db, self.lane, i64::from(self.settings.batch_max), from, except).await;
+        let claimed = outbox::claim(db, self.lane, i64::from(limit), from, except).await;
         let mut memory = self.remember();
         if claimed.is_err() {
             memory.start.failed(from, Instant::now(), since.elapsed());
@@ -161,13 +180,6 @@ impl Settler {
             memory.start.looked(Instant::now(), since.elapsed());
         }
         claimed
-    }
-
-    /// Lets go of a batch that is not to be settled now: its jobs are due again, and the next claim goes back to them.
-    pub async fn put_down(&self, batch: Batch) {
-        self.go_back(batch.first_run_at());
-        // Where the connection is gone the server lets go of them too, when it finds out.
-        drop(batch.tx.rollback().await);
     }
 
     fn go_back(&self, to: Option<DateTime<Utc>>) {
@@ -183,9 +195,22 @@ impl Settler {
     /// Weather: nothing of what was not committed has happened, no attempt was counted, and the
     /// jobs are due again. Try later.
     pub async fn settle(&self, batch: Batch) -> Result<Report, sqlx::Error> {
+        self.settle_noted(batch, already_noted()).await
+    }
+
+    /// The same, with a note of what is held that is made while the batch reads its jobs. Until it is made nothing of
+    /// what they say is looked at.
+    ///
+    /// # Errors
+    /// As [`Settler::settle`]; a note that cannot be made is weather.
+    pub async fn settle_noted(
+        &self,
+        batch: Batch,
+        note: impl Future<Output = Result<(), sqlx::Error>> + Send,
+    ) -> Result<Report, sqlx::Error> {
         let ids = batch.ids();
         let first = batch.first_run_at();
-        let whole = self.settle_whole(batch).await;
+        let whole = self.settle_whole(batch, note).await;
         let all_ended = matches!(whole, Ok(ref report) if report.postponed == 0);
         let report = match whole {
             Ok(report) => Ok(report),
@@ -214,6 +239,7 @@ impl Settler {
             let mut losses = 0;
             let parts: Vec<Vec<i64>> = match failure {
                 Failure::Database(error) if outbox::trouble(&error) == Trouble::Weather => return Err(error),
+                Failure::Unnoted(error) => return Err(error),
                 Failure::Poison(culprit) => {
                     let rest = ids.iter().copied().filter(|id| *id != culprit.job_id).collect();
                     total.add(self.park_alone(culprit).await?);
@@ -242,7 +268,7 @@ impl Settler {
                 let mut tx = self.pool.begin().await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
-                match self.settle_whole(Batch::alone(tx, claimed, since)).await {
+                match self.settle_whole(Batch::alone(tx, claimed, since), already_noted()).await {
                     Ok(report) => total.add(report),
                     Err(failure) => failed.push((part, failure, losses)),
                 }
@@ -285,7 +311,7 @@ impl Settler {
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
         claimed.retain(|claimed| claimed.attempt == leased.attempt);
-        match self.settle_whole(Batch::alone(tx, claimed, since)).await {
+        match self.settle_whole(Batch::alone(tx, claimed, since), already_noted()).await {
             Ok(report) => Ok(report),
             Err(failure) => self.isolate(vec![leased.job_id], failure).await,
         }
@@ -293,14 +319,21 @@ impl Settler {
 
     /// Settles a batch in its transaction. If that does not commit, it is rolled back before anything
     /// else is tried, since until then its rows stay locked; and what is remembered is forgotten,
-    /// since it may have been the reason.
-    async fn settle_whole(&self, batch: Batch) -> Result<Report, Failure> {
+    /// since it may have been the reason, unless it is that what is held could not be noted.
+    async fn settle_whole(
+        &self,
+        batch: Batch,
+        note: impl Future<Output = Result<(), sqlx::Error>> + Send,
+    ) -> Result<Report, Failure> {
         let ids = batch.ids();
         let Batch { mut tx, claimed, since, mut turn, .. } = batch;
-        let settled = AssertUnwindSafe(Box::pin(self.settle_within(&mut tx, claimed, &mut turn))).catch_unwind().await;
+        let mut is_noted = false;
+        let settled = Box::pin(self.settle_within(&mut tx, claimed, (note, &mut is_noted), &mut turn));
+        let settled = AssertUnwindSafe(settled).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
-            Err(Failure::Database(sqlx::Error::Decode(message.into())))
+            let error = sqlx::Error::Decode(message.into());
+            Err(if is_noted { Failure::Database(error) } else { Failure::Unnoted(error) })
         });
         let result = match settled {
             Ok((stored, seen)) => match tx.commit().await {
@@ -322,8 +355,10 @@ impl Settler {
                 Err(failure)
             }
         };
-        if result.is_err() {
-            self.remember().remembered.forget();
+        if let Err(failure) = &result {
+            if !matches!(failure, Failure::Unnoted(_)) {
+                self.remember().remembered.forget();
+            }
             // Whoever comes next must not overtake those before.
             turn.until(Stage::Ended).await;
         }

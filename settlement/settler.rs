@@ -31,6 +31,9 @@ pub const BATCH_MAX: u16 = 2048;
 pub struct Settings {
     /// Jobs per batch, at most. Large batches settle faster, small ones sooner.
     pub batch_max: u16,
+    /// Whether batches are half as large where other workers are about, which is for machines of few cores: who waits for
+    /// what a batch holds, above all that of a worker that has died, waits half as long (decision 23).
+    pub halve_in_company: bool,
     /// Secrets that callbacks are signed with; two during a rotation.
     pub ipn_secrets: Vec<Secret>,
     /// How long one job is leased where the lane is worked cautiously.
@@ -41,7 +44,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch_max: BATCH_MAX, ipn_secrets: Vec::new(), lease: Duration::from_mins(1), deaths_max: 3 }
+        Self {
+            batch_max: BATCH_MAX,
+            halve_in_company: false,
+            ipn_secrets: Vec::new(),
+            lease: Duration::from_mins(1),
+            deaths_max: 3,
+        }
     }
 }
 
@@ -166,9 +175,21 @@ impl Settler {
     }
 
     /// Other workers of the lane are about, or are not. If they are, no balance is taken to be so because it is
-    /// remembered; if they are not, it is, and found out if they are after all.
+    /// remembered; if they are not, it is, and found out if they are after all. Batches may be smaller then
+    /// ([`Settings::halve_in_company`]).
     pub fn company(&self, others: bool) {
         self.remember().others = others;
+    }
+
+    /// Whether there is to be less in hand where others are about.
+    pub const fn halves_in_company(&self) -> bool {
+        self.settings.halve_in_company
+    }
+
+    /// How many jobs a batch may have now.
+    pub(crate) fn batch_max(&self) -> u16 {
+        let most = self.settings.batch_max;
+        if self.settings.halve_in_company && self.remember().others { (most / 2).max(1) } else { most }
     }
 
     /// Whether there are jobs to be taken one at a time.

@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
 use jobs::{Cause, Desk, PrincipalId};
 use ledger::Entry;
-use outbox::{Ask, Settled};
+use outbox::{Ask, COPY_MIN, Settled};
 use sqlx::PgConnection;
 
 use crate::follow_up::FollowUp;
 use crate::tables::{
-    app_user, corrupt, deposit, entry, hold, parked, pause, referral, trade, transfer, user_flag, withdrawal,
+    app_user, corrupt, deposit, entry, hold, parked, pause, referral, together, trade, transfer, user_flag, withdrawal,
     withdrawal_day,
 };
 
@@ -15,29 +15,59 @@ use crate::tables::{
 /// changed.
 pub(crate) async fn store_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     let changes = desk.book.changes();
-    pause::store(db, desk).await?;
-    parked::store(db, desk).await?;
-    app_user::insert(db, desk).await?;
-    trade::store(db, desk).await?;
-    referral::store(db, desk).await?;
-    deposit::update(db, desk).await?;
-    withdrawal::store(db, desk).await?;
+    store_own_rows(db, desk).await?;
+    referral::store_fixed(db, desk).await?;
     hold::store(db, changes).await?;
-    transfer::store(db, &changes.transfers).await?;
-    record(db, &desk.causes).await
+    transfer::store(db, &changes.transfers).await
 }
 
 /// Stores the rest, which rests on what batches share: days, people, entries; and new deposits, which another
 /// batch may be about to store as well: whoever waits for that must hold nothing that somebody waits for here.
 pub(crate) async fn store_shared(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    if !desk.book.changes().is_consistent() {
-        return Err(corrupt("transfers, holds and entries of the batch do not agree"));
-    }
+    is_consistent(desk)?;
+    store_shared_rows(db, desk).await?;
+    entry::store(db, &desk.book.changes().entries).await
+}
+
+/// Whether what a batch did is little enough for [`store_few`].
+pub(crate) fn are_few(desk: &Desk) -> bool {
+    desk.book.changes().entries.len() < COPY_MIN && desk.referrals.changed().inserted.len() < COPY_MIN
+}
+
+/// Stores what [`store_rows`] and [`store_shared`] do, with one statement for the book and what is fixed with it. To be
+/// called under all locks of the batch.
+pub(crate) async fn store_few(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    is_consistent(desk)?;
+    store_own_rows(db, desk).await?;
+    store_shared_rows(db, desk).await?;
+    together::store(db, desk).await
+}
+
+/// The batch's own rows, but for the book and what is fixed of referrals; and what it causes.
+async fn store_own_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    pause::store(db, desk).await?;
+    parked::store(db, desk).await?;
+    app_user::insert(db, desk).await?;
+    trade::store(db, desk).await?;
+    referral::store_paid(db, desk).await?;
+    deposit::update(db, desk).await?;
+    withdrawal::store(db, desk).await?;
+    record(db, &desk.causes).await
+}
+
+/// Rows that batches share, but for the book.
+async fn store_shared_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     deposit::insert(db, desk).await?;
     withdrawal_day::store(db, desk).await?;
     app_user::update(db, desk).await?;
-    user_flag::store(db, desk).await?;
-    entry::store(db, &desk.book.changes().entries).await
+    user_flag::store(db, desk).await
+}
+
+fn is_consistent(desk: &Desk) -> Result<(), sqlx::Error> {
+    if desk.book.changes().is_consistent() {
+        return Ok(());
+    }
+    Err(corrupt("transfers, holds and entries of the batch do not agree"))
 }
 
 /// Whether [`store_rows`] stores the same for both.

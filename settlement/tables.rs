@@ -1,5 +1,6 @@
 //! One file per table: how its rows are loaded, and how what a batch changed is stored in
-//! one statement whatever the number of rows: what is new by `append!`, what moved by `unnest`.
+//! one statement whatever the number of rows: what is new by `append!`, what moved by `unnest`. A batch with
+//! little to store has one for several of them (`together.rs`).
 
 pub(crate) mod account;
 pub(crate) mod app_user;
@@ -14,6 +15,7 @@ pub(crate) mod pause;
 pub(crate) mod principal;
 pub(crate) mod referral;
 pub(crate) mod rules;
+pub(crate) mod together;
 pub(crate) mod trade;
 pub(crate) mod transfer;
 pub(crate) mod user_flag;

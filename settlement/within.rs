@@ -1,5 +1,6 @@
 //! What a batch does in its transaction.
 
+use futures_util::future::join;
 use jobs::{AnyJob, Desk, Job, Want};
 use outbox::{Claimed, Ended};
 use sqlx::{Executor, PgConnection};
@@ -13,7 +14,7 @@ use crate::foresight::{Known, Since};
 use crate::pauses::Pauses;
 use crate::settle::Failure;
 use crate::settler::Settler;
-use crate::store::{record_settled, same_rows, store_rows, store_shared};
+use crate::store::{are_few, record_settled, same_rows, store_few, store_rows, store_shared};
 use crate::tables::account::{Ids, are_newest, find_all};
 use crate::tables::entry;
 use crate::turn::{Stage, Turn};
@@ -64,10 +65,14 @@ impl Settler {
         &self,
         db: &mut PgConnection,
         claimed: Vec<Claimed>,
+        (note, is_noted): (impl Future<Output = Result<(), sqlx::Error>> + Send, &mut bool),
         turn: &mut Turn,
     ) -> Result<(Stored, Seen), Failure> {
         let mut behind = Behind::new(&self.put_back);
-        let moment = outbox::moment(&mut *db).await?;
+        let (moment, noted) = join(outbox::moment(&mut *db), note).await;
+        noted.map_err(Failure::Unnoted)?;
+        *is_noted = true;
+        let moment = moment?;
         behind.begin(&moment);
         moment.within_window()?;
         let renewal = self.remember().plans.renewal(moment.backend, claimed.len());
@@ -184,8 +189,13 @@ impl Settler {
         loaded.trusts = false;
         let known = if loaded.is_large() { self.known(loaded) } else { Known::default() };
         let (desk, decisions) = loaded.decide_under_locks(db, &known).await?;
-        store_own(db, &desk, &decisions).await?;
-        store_shared(db, &desk).await?;
+        if are_few(&desk) {
+            store_few(&mut *db, &desk).await?;
+            end(db, &desk, &decisions).await?;
+        } else {
+            store_own(&mut *db, &desk, &decisions).await?;
+            store_shared(db, &desk).await?;
+        }
         Ok((desk, decisions))
     }
 
@@ -273,6 +283,11 @@ impl Loaded {
 /// Stores what rests on the batch's own rows, and ends its jobs.
 async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     store_rows(&mut *db, desk).await?;
+    end(db, desk, decisions).await
+}
+
+/// Ends the jobs of a batch, each as was decided, and what it has caused and decided itself.
+async fn end(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     record_settled(&mut *db, &decisions.follow_ups, desk.now).await?;
     let caused: Vec<Ended> = decisions.follow_ups.iter().map(FollowUp::ended).collect();
     outbox::complete(&mut *db, &decisions.ended, &caused, desk.now).await?;

@@ -1,12 +1,14 @@
 //! Workers that die, pause or go deaf.
 
+use std::future::ready;
 use std::time::{Duration, Instant};
 
 use outbox::{Ears, Run, nudge};
 use settlement::{Report, Settler};
 use sqlx::postgres::PgListener;
+use tokio::sync::oneshot;
 
-use crate::harness::{Db, register, until};
+use crate::harness::{Db, mark_paid, register, until};
 
 const LANE: &str = Settler::LANE;
 
@@ -29,6 +31,61 @@ async fn take_suspect(settler: &Settler, run: &Run) -> Option<Report> {
 async fn end_of(db: &Db, run: i64) -> String {
     let end = sqlx::query_scalar!(r#"select coalesce(end_kind, 'alive') as "end!" from worker_run where id = $1"#, run);
     end.fetch_one(&db.owner).await.unwrap()
+}
+
+/// What a batch holds is noted while it reads its jobs, and before anything that they name is touched: whatever in them
+/// might kill a worker leaves a trace.
+#[tokio::test]
+async fn until_what_is_held_is_noted_nothing_of_it_is_touched() {
+    let db = Db::new().await;
+    let [seller, buyer] = db.people().await;
+    db.fund(seller, "btc", "0.9").await;
+    let trade = db.trade(seller, buyer, "btc", "0.1").await;
+    db.ask(mark_paid(trade, buyer)).await;
+    let count = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&db.owner).await.unwrap();
+    let settler = db.settler_on(db.pool("holdfast_worker", 1).await, 10).await;
+    let batch = settler.claim().await.unwrap().unwrap();
+    let (go, noted) = oneshot::channel();
+    let note = async { noted.await.map_err(|_| sqlx::Error::PoolClosed) };
+    let watching = async {
+        until("it has read all that it may", async || {
+            count(
+                "select count(*) from pg_stat_activity where datname = current_database()
+                 and usename = 'holdfast_worker' and state = 'idle in transaction' and query like '%pg_backend_pid()%'",
+            )
+            .await
+                == 1
+        })
+        .await;
+        let free = "select count(*) from (select from trade for update skip locked) f";
+        assert_eq!(count(free).await, 1, "the trade is not locked");
+        go.send(()).unwrap();
+    };
+    let (report, ()) = tokio::join!(settler.settle_noted(batch, note), watching);
+    assert_eq!(report.unwrap().settled, 1);
+    assert_eq!(count("select count(*) from trade where state = 'paid'").await, 1);
+    db.verified().await;
+}
+
+/// Whatever it is that keeps a worker from noting what it holds, no job is to blame, and none is decided.
+#[tokio::test]
+async fn what_cannot_be_noted_is_not_decided() {
+    let db = Db::new().await;
+    let ids = db.ask_all(&vec![register(None); 20]).await;
+    let settler = db.settler().await;
+    for error in [sqlx::Error::PoolTimedOut, sqlx::Error::RowNotFound, sqlx::Error::Decode("made to fail".into())] {
+        let batch = settler.claim().await.unwrap().unwrap();
+        assert_eq!(batch.ids(), ids, "all of them are due again");
+        settler.settle_noted(batch, ready(Err(error))).await.unwrap_err();
+        let left = sqlx::query!(
+            r#"select count(*) as "queued!", max(attempt) as "attempt!", (select count(*) from parked) as "parked!",
+                (select count(*) from app_user) as "people!" from outbox"#
+        );
+        let left = left.fetch_one(&db.owner).await.unwrap();
+        assert_eq!((left.queued, left.attempt, left.parked, left.people), (20, 0, 0, 0));
+    }
+    assert_eq!(db.drain_with(&settler).await.settled, 20);
+    db.verified().await;
 }
 
 /// RULES 12: what a dead worker held is taken one at a time, everything else as ever.

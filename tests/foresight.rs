@@ -6,7 +6,7 @@ use providers::nowpayments::PaymentStatus;
 use settlement::Settler;
 use simulators::nowpayments::Payment;
 
-use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, payment, register, withdraw};
+use crate::harness::{Db, SUBMITTER, ask_by, fresh_key, lock, mark_paid, payment, refund, register, release, withdraw};
 
 /// More jobs than a batch must have to be foreseen.
 pub(crate) const MANY: usize = 300;
@@ -47,6 +47,50 @@ async fn a_balance_that_another_worker_has_spent_is_not_spent_again() {
     assert_eq!(settled(&db).await, 701);
     assert_eq!(db.wallet(seller, "btc").await, "0.90000000 held 0.90000000");
     db.verified().await;
+}
+
+/// A batch with little to store has one statement for the book, a larger one one for each table, or a copy, and one that
+/// is foreseen stores before it decides; the books are the same.
+#[tokio::test]
+async fn few_and_many_are_stored_alike() {
+    let mut books = Vec::new();
+    for batch_max in [7, 60, 250, 2_000] {
+        let db = Db::new().await;
+        let [referrer, buyer] = db.people().await;
+        let seller = db.ask(register(Some(referrer))).await;
+        db.drain().await;
+        db.fund(seller, "btc", "0.9").await;
+        db.know(seller, 3).await;
+        let settler = db.settler_on(db.worker.clone(), batch_max).await;
+        let mut jobs = vec![lock(seller, buyer, "btc", "0.0001"); MANY];
+        jobs.extend(vec![withdraw(seller, "btc", "0.0001"); 10]);
+        let trades = db.ask_all(&jobs).await;
+        db.drain_with(&settler).await;
+        db.ask_all(&trades[..MANY].iter().map(|trade| mark_paid(*trade, buyer)).collect::<Vec<_>>()).await;
+        db.drain_with(&settler).await;
+        let [released, refunded] = [&trades[..MANY / 2], &trades[MANY / 2..MANY]];
+        let mut jobs: Vec<AnyJob> = released.iter().map(|trade| release(*trade, seller)).collect();
+        jobs.extend(refunded.iter().map(|trade| refund(*trade, buyer)));
+        jobs.extend(vec![lock(seller, buyer, "btc", "1"); 3]);
+        db.ask_all(&jobs).await;
+        db.drain_with(&settler).await;
+        let fixed = sqlx::query_scalar::<_, String>(
+            "select string_agg(t::text, ' ' order by trade_id, side, level) from trade_referral t",
+        );
+        let fixed = fixed.fetch_one(&db.owner).await.unwrap();
+        let holds = sqlx::query_scalar::<_, String>("select string_agg(h::text, ' ' order by id) from hold h");
+        let holds = holds.fetch_one(&db.owner).await.unwrap();
+        let entries = sqlx::query_scalar::<_, String>(
+            "select string_agg(e::text, ' ' order by e.version) from entry e join account a on a.id = e.account_id
+             where a.owner = $1",
+        );
+        let entries = entries.bind(seller).fetch_one(&db.owner).await.unwrap();
+        // Commissions are settled by other jobs where a large batch does not settle them itself.
+        let wallets = [db.wallet(buyer, "btc").await, db.wallet(referrer, "btc").await];
+        books.push((fixed, holds, entries, wallets));
+        db.verified().await;
+    }
+    assert!(books.windows(2).all(|pair| pair[0] == pair[1]), "{books:?}");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub(crate) struct Feed {
     pub(crate) run: Run,
     metrics: Arc<Metrics>,
     hand: InHand,
+    noting: Mutex<()>,
     ears: Mutex<Ears>,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -43,10 +44,11 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(settler: Settler, run: Run, ears: Ears, metrics: Arc<Metrics>) -> Self {
         Self {
+            hand: InHand::new(settler.halves_in_company()),
             settler,
             run,
             metrics,
-            hand: InHand::new(),
+            noting: Mutex::default(),
             ears: Mutex::new(ears),
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
@@ -134,22 +136,25 @@ impl Feed {
                 return Some(Work::Suspects(held));
             }
             match self.settler.claim().await {
-                Ok(Some(batch)) => match self.run.note_holding(&held.take(batch.ids())).await {
-                    Ok(()) => {
-                        self.hand.full(batch.is_full());
-                        self.had_all.store(batch.has_all(), Ordering::Relaxed);
-                        return Some(Work::Batch(batch, held));
-                    }
-                    Err(error) => {
-                        self.settler.put_down(batch).await;
-                        self.storm(&error, "noting what is held").await;
-                    }
-                },
+                Ok(Some(batch)) => {
+                    held.take(batch.ids());
+                    self.hand.full(batch.is_full());
+                    self.had_all.store(batch.has_all(), Ordering::Relaxed);
+                    return Some(Work::Batch(batch, held));
+                }
                 Ok(None) => self.wait().await,
                 Err(error) => self.storm(&error, "claiming").await,
             }
         }
         None
+    }
+
+    /// Notes what is in hand now. One note after the other, each of all that is held when it is made: a later one lacks
+    /// nothing that an earlier one has and is still held.
+    pub(crate) async fn note(&self) -> Result<(), sqlx::Error> {
+        let _one_at_a_time = self.noting.lock().await;
+        let noted = self.run.note_holding(&self.hand.jobs()).await;
+        noted.inspect_err(|_| self.metrics.count_weather("noting what is held"))
     }
 
     async fn wait(&self) {

@@ -9,7 +9,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// one more is read.
 pub(crate) const BATCHES: u16 = 3;
 
-/// All room there is.
+/// All room there is. A full batch takes it where other workers are about and cores are few.
 const ROOM: u32 = 6;
 /// What a batch takes of it where no other worker is about and batches are full: there are three.
 const A_THIRD: u32 = 2;
@@ -26,6 +26,8 @@ pub(crate) struct InHand {
     others: Arc<AtomicBool>,
     /// Whether the last batch was full.
     is_full: Arc<AtomicBool>,
+    /// Whether two workers with a batch each are work for all cores.
+    few_cores: bool,
 }
 
 /// Room for a batch, or for a suspect, which is taken with nothing else in hand. It is free again when this
@@ -38,13 +40,14 @@ pub(crate) struct Held {
 }
 
 impl InHand {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(few_cores: bool) -> Self {
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
         Self {
             room: Arc::new(Semaphore::new(room)),
             batches: Arc::default(),
             others: Arc::default(),
             is_full: Arc::default(),
+            few_cores,
         }
     }
 
@@ -60,13 +63,23 @@ impl InHand {
 
     /// Waits for room for a batch.
     pub(crate) async fn one(&self) -> Result<Held, AcquireError> {
-        let three = self.is_full.load(Ordering::Relaxed) && !self.others.load(Ordering::Relaxed);
-        self.room(if three { A_THIRD } else { A_HALF }).await
+        let room = match (self.is_full.load(Ordering::Relaxed), self.others.load(Ordering::Relaxed)) {
+            (true, false) => A_THIRD,
+            (true, true) if self.few_cores => ROOM,
+            (true, true) | (false, _) => A_HALF,
+        };
+        self.room(room).await
     }
 
     /// Waits until nothing is in hand, and takes all room.
     pub(crate) async fn alone(&self) -> Result<Held, AcquireError> {
         self.room(ROOM).await
+    }
+
+    /// Everything that is in hand now.
+    pub(crate) fn jobs(&self) -> Vec<i64> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.iter().flat_map(|batch| batch.iter().copied()).collect()
     }
 
     async fn room(&self, room: u32) -> Result<Held, AcquireError> {
@@ -76,12 +89,10 @@ impl InHand {
 }
 
 impl Held {
-    /// Takes jobs in hand; answers with everything that is in hand now.
-    pub(crate) fn take(&mut self, jobs: Vec<i64>) -> Vec<i64> {
+    /// Takes jobs in hand.
+    pub(crate) fn take(&mut self, jobs: Vec<i64>) {
         self.jobs = jobs.into();
-        let mut batches = self.hand.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        batches.push(Arc::clone(&self.jobs));
-        batches.iter().flat_map(|batch| batch.iter().copied()).collect()
+        self.hand.batches.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&self.jobs));
     }
 }
 
@@ -104,19 +115,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_hand_is_noted_until_it_is_let_go() {
-        let hand = InHand::new();
+        let hand = InHand::new(false);
         let mut first = hand.one().await.unwrap();
-        assert_eq!(first.take(vec![1, 2]), [1, 2]);
+        first.take(vec![1, 2]);
+        assert_eq!(hand.jobs(), [1, 2]);
         let mut second = hand.one().await.unwrap();
-        assert_eq!(second.take(vec![3]), [1, 2, 3]);
+        second.take(vec![3]);
+        assert_eq!(hand.jobs(), [1, 2, 3]);
         drop(first);
         let mut third = hand.one().await.unwrap();
-        assert_eq!(third.take(vec![4]), [3, 4]);
+        third.take(vec![4]);
+        assert_eq!(hand.jobs(), [3, 4]);
     }
 
     #[tokio::test]
     async fn a_suspect_is_taken_with_nothing_else_in_hand() {
-        let hand = InHand::new();
+        let hand = InHand::new(false);
         let batch = hand.one().await.unwrap();
         assert!(timeout(Duration::ZERO, hand.alone()).await.is_err());
         drop(batch);
@@ -127,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_less_in_hand_where_others_are_about() {
-        let hand = InHand::new();
+        let hand = InHand::new(false);
         let most = async |hand: &InHand| {
             let mut held = Vec::new();
             while let Ok(one) = timeout(Duration::ZERO, hand.one()).await {
@@ -145,5 +159,10 @@ mod tests {
         assert!(most(&hand).await.is_empty(), "what is in hand stays until it is let go");
         drop(two);
         assert_eq!(most(&hand).await.len(), 3);
+        let hand = InHand::new(true);
+        hand.company(true);
+        assert_eq!(most(&hand).await.len(), 2, "small batches leave cores idle");
+        hand.full(true);
+        assert_eq!(most(&hand).await.len(), 1);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infa
 /// Does one piece of work of a lane that is settled in batches.
 pub(crate) async fn settle_work(work: Work, feed: &Feed) {
     let result = match work {
-        Work::Batch(batch, _held) => feed.settler.settle(batch).await.map(Some),
+        Work::Batch(batch, _held) => feed.settler.settle_noted(batch, feed.note()).await.map(Some),
         Work::Suspects(_held) => settle_suspects(feed).await,
     };
     match result {

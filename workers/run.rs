@@ -31,6 +31,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often a worker looks whether the schema is still for it.
 const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 
+/// With so many cores two workers that have a batch each in hand leave none of them idle. The database may have others,
+/// which a worker does not know.
+const FEW_CORES: usize = 2;
+
 /// How long the connections may take to say goodbye.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -109,10 +113,12 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         .max_connections(4)
         .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
+    let few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES);
     // A run that began before something else failed holds nothing, and is passed over as one that died.
     let begin = async || {
         let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await?;
-        let settler = Settler::new(pool.clone(), options.settings.clone(), run.id()).await?;
+        let settings = Settings { halve_in_company: few_cores, ..options.settings.clone() };
+        let settler = Settler::new(pool.clone(), settings, run.id()).await?;
         Ok((run, settler, Beside::begin(&options, &aside, &notes, &metrics).await?))
     };
     let mut shutdown = Box::pin(shutdown);

@@ -140,12 +140,9 @@ async fn find(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Re
 }
 
 /// Finds the receivables that exist.
-async fn find_receivables(db: &mut PgConnection, known: &mut Ids, keys: &[AccountKey]) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
+async fn find_receivables(db: &mut PgConnection, keys: &[AccountKey]) -> Result<Vec<Row>, sqlx::Error> {
     let Columns { owners, assets, .. } = Columns::of(keys);
-    let rows = sqlx::query_as!(
+    sqlx::query_as!(
         Row,
         "
         select a.id, a.owner, a.asset, a.purpose, a.stripe
@@ -156,8 +153,7 @@ async fn find_receivables(db: &mut PgConnection, known: &mut Ids, keys: &[Accoun
         &assets,
     )
     .fetch_all(db)
-    .await?;
-    remember(known, rows)
+    .await
 }
 
 /// Locks those of the accounts that are known: those with a floor and then those without, each in the
@@ -233,7 +229,7 @@ pub(crate) async fn find_all(
 ///
 /// A receivable that matters only if it exists is looked for in a statement after the one that locks
 /// its owner's wallet: whoever makes a receivable holds that wallet, and a statement that waits for the
-/// lock does not see what was made meanwhile. The balances are read after all locks, for the same
+/// lock does not see what was made meanwhile. Each balance is read after its account is locked, for the same
 /// reason. As nobody locks a receivable without its wallet, it does not matter which of the two
 /// statements does.
 pub(crate) async fn load(
@@ -246,9 +242,19 @@ pub(crate) async fn load(
     let all = all(want);
     lock(&mut *db, known, &all).await?;
     let unseen = unknown(known, all.iter().filter(|key| is_late(want, key)));
-    find_receivables(&mut *db, known, &unseen).await?;
-    lock(&mut *db, known, &unseen).await?;
-    fill(db, desk, &all, known, remembered).await
+    let (receivables, mut heads) = receivables_and_newest(&mut *db, &unread(&all, known, remembered), &unseen).await?;
+    if !receivables.is_empty() {
+        remember(known, receivables)?;
+        lock(&mut *db, known, &unseen).await?;
+        heads.extend(newest(db, &ids_of(known, &unseen)).await?);
+    }
+    put(desk, &all, known, remembered, &heads)
+}
+
+/// Those that are known and of which nothing is remembered.
+fn unread(keys: &FxHashSet<AccountKey>, known: &Ids, heads: &Heads) -> Vec<i64> {
+    let unread = keys.iter().filter_map(|key| known.get(key)).filter(|id| !heads.contains_key(id));
+    unread.map(|id| id.get()).collect()
 }
 
 /// Whether what was remembered of accounts is what their newest entries say, of those that the batch writes no
@@ -273,19 +279,19 @@ pub(crate) async fn foresee(
     known: &Ids,
     heads: &Heads,
 ) -> Result<(), sqlx::Error> {
-    fill(db, desk, &all(want), known, heads).await
+    let all = all(want);
+    let newest = newest(db, &unread(&all, known, heads)).await?;
+    put(desk, &all, known, heads, &newest)
 }
 
 /// Puts accounts on a desk: as they are remembered, or else as their newest entries say.
-async fn fill(
-    db: &mut PgConnection,
+fn put(
     desk: &mut Desk,
     keys: &FxHashSet<AccountKey>,
     known: &Ids,
     heads: &Heads,
+    newest: &FxHashMap<i64, Head>,
 ) -> Result<(), sqlx::Error> {
-    let unseen = keys.iter().filter_map(|key| known.get(key)).filter(|id| !heads.contains_key(id));
-    let newest = newest(db, &unseen.map(|id| id.get()).collect::<Vec<_>>()).await?;
     for &key in keys {
         let Some(&id) = known.get(&key) else { continue };
         let (version, balance) = heads.get(&id).or_else(|| newest.get(&id.get())).copied().unwrap_or_default();
@@ -315,6 +321,55 @@ async fn newest(db: &mut PgConnection, ids: &[i64]) -> Result<FxHashMap<i64, Hea
         .into_iter()
         .map(|row| (row.id, (row.version, Balance { posted: row.posted.0, held: row.held.0 })))
         .collect())
+}
+
+/// The receivables that exist, and the newest version and balance of accounts that are locked: both are asked in the one
+/// statement after the locks.
+async fn receivables_and_newest(
+    db: &mut PgConnection,
+    ids: &[i64],
+    receivables: &[AccountKey],
+) -> Result<(Vec<Row>, FxHashMap<i64, Head>), sqlx::Error> {
+    if receivables.is_empty() {
+        return Ok((Vec::new(), newest(db, ids).await?));
+    }
+    if ids.is_empty() {
+        return Ok((find_receivables(db, receivables).await?, FxHashMap::default()));
+    }
+    let Columns { owners, assets, .. } = Columns::of(receivables);
+    let rows = sqlx::query!(
+        r#"
+        select a.id as "id!", null::bigint as owner, null::smallint as asset, null::text as purpose,
+            null::smallint as stripe, e.version as "version?", e.posted as "posted?: Numeric",
+            e.held as "held?: Numeric"
+        from unnest($1::bigint[]) as a (id)
+        cross join lateral (
+            select version, posted, held from entry where account_id = a.id order by version desc limit 1
+        ) e
+        union all
+        select r.id, r.owner, r.asset, r.purpose, r.stripe, null, null, null
+        from unnest($2::bigint[], $3::smallint[]) as w (owner, asset)
+        join account r on r.owner = w.owner and r.asset = w.asset and r.purpose = 'receivable'
+        "#,
+        ids,
+        &owners,
+        &assets,
+    )
+    .fetch_all(db)
+    .await?;
+    let (mut found, mut heads) = (Vec::new(), FxHashMap::default());
+    for row in rows {
+        if let (Some(version), Some(posted), Some(held)) = (row.version, row.posted, row.held) {
+            heads.insert(row.id, (version, Balance { posted: posted.0, held: held.0 }));
+        } else if let (Some(owner), Some(asset), Some(purpose), Some(stripe)) =
+            (row.owner, row.asset, row.purpose, row.stripe)
+        {
+            found.push(Row { id: row.id, owner, asset, purpose, stripe });
+        } else {
+            return Err(corrupt("neither an entry nor an account"));
+        }
+    }
+    Ok((found, heads))
 }
 
 /// The wallet that a trade's hold stands in.

@@ -41,39 +41,57 @@ pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, want: &Want) ->
     Ok(())
 }
 
-/// Stores what was fixed at lock, and what was paid.
-pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    insert_fixed(&mut *db, desk).await?;
+/// Stores what was paid.
+pub(crate) async fn store_paid(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     insert_paid(db, &desk.commissions.changed().inserted).await
 }
 
-async fn insert_fixed(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let changed = desk.referrals.changed();
-    let rows: Vec<(i64, &Referral)> =
-        changed.inserted.iter().flat_map(|(id, fixed)| fixed.iter().map(|referral| (id.0, referral))).collect();
-    if rows.is_empty() {
+/// The columns of what was fixed at lock.
+pub(crate) struct Fixed {
+    pub(crate) trades: Vec<i64>,
+    pub(crate) sides: Vec<&'static str>,
+    pub(crate) levels: Vec<i16>,
+    pub(crate) referrers: Vec<i64>,
+    pub(crate) tiers: Vec<&'static str>,
+    pub(crate) rates: Vec<Option<i16>>,
+}
+
+impl Fixed {
+    pub(crate) fn of(desk: &Desk) -> Self {
+        let changed = desk.referrals.changed();
+        let rows: Vec<(i64, &Referral)> =
+            changed.inserted.iter().flat_map(|(id, fixed)| fixed.iter().map(|referral| (id.0, referral))).collect();
+        Self {
+            trades: rows.iter().map(|(id, _)| *id).collect(),
+            sides: rows.iter().map(|(_, referral)| referral.side.as_str()).collect(),
+            levels: rows.iter().map(|(_, referral)| referral.level).collect(),
+            referrers: rows.iter().map(|(_, referral)| referral.referrer.0).collect(),
+            tiers: rows.iter().map(|(_, referral)| referral.tier.as_str()).collect(),
+            rates: rows.iter().map(|(_, referral)| referral.rate.map(stored_rate)).collect(),
+        }
+    }
+}
+
+/// Stores what was fixed at lock.
+pub(crate) async fn store_fixed(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    let fixed = Fixed::of(desk);
+    if fixed.trades.is_empty() {
         return Ok(());
     }
-    let trades: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
-    let sides: Vec<&str> = rows.iter().map(|(_, referral)| referral.side.as_str()).collect();
-    let levels: Vec<i16> = rows.iter().map(|(_, referral)| referral.level).collect();
-    let referrers: Vec<i64> = rows.iter().map(|(_, referral)| referral.referrer.0).collect();
-    let tiers: Vec<&str> = rows.iter().map(|(_, referral)| referral.tier.as_str()).collect();
-    let rates: Vec<Option<i16>> = rows.iter().map(|(_, referral)| referral.rate.map(stored_rate)).collect();
     let appended = append!(
         db,
-        rows.len(),
+        fixed.trades.len(),
         "trade_referral" ("trade_id, side, level, referrer_id, tier, bps")
             from ("$1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::text[], $6::smallint[]"):
-        &trades,
-        &sides,
-        &levels,
-        &referrers,
-        &tiers,
-        &rates,
+        &fixed.trades,
+        &fixed.sides,
+        &fixed.levels,
+        &fixed.referrers,
+        &fixed.tiers,
+        &fixed.rates,
     )
     .await?;
-    all_hit(appended, rows.len())
+    all_hit(appended, fixed.trades.len())
 }
 
 async fn insert_paid(db: &mut PgConnection, paid: &[(&JobId, &Commission)]) -> Result<(), sqlx::Error> {
