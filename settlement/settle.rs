@@ -198,8 +198,8 @@ impl Settler {
         self.settle_noted(batch, already_noted()).await
     }
 
-    /// The same, with a note of what is held that is made while the batch reads its jobs. Until it is made nothing of
-    /// what they say is looked at.
+    /// The same, with a note of what is held that is made while the batch asks for the time. Until it is made nothing of
+    /// what its jobs say is looked at.
     ///
     /// # Errors
     /// As [`Settler::settle`]; a note that cannot be made is weather.
