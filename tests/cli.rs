@@ -1,5 +1,6 @@
 //! The binary as an operator meets it: what it refuses, what it says, how it exits and stops.
 
+mod away;
 pub(crate) mod processes;
 mod upgrade;
 
