@@ -33,8 +33,8 @@ async fn end_of(db: &Db, run: i64) -> String {
     end.fetch_one(&db.owner).await.unwrap()
 }
 
-/// What a batch holds is noted while it reads its jobs, and before anything that they name is touched: whatever in them
-/// might kill a worker leaves a trace.
+/// What a batch holds is noted while it asks for the time, and before anything that its jobs name is touched: whatever
+/// in them might kill a worker leaves a trace.
 #[tokio::test]
 async fn until_what_is_held_is_noted_nothing_of_it_is_touched() {
     let db = Db::new().await;
