@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
     /// Which jobs it does; run at least one worker for each lane that has kinds
     #[arg(long, value_enum, default_value_t = LaneName::Ledger)]
     lane: LaneName,
-    /// Jobs per batch, at most, and half as many beside another worker on two cores; large batches settle faster, small
-    /// ones sooner
+    /// Jobs per batch, at most, and beside another worker on two cores no more than 1024; large batches settle faster,
+    /// small ones sooner
     #[arg(long, value_name = "N", default_value_t = settlement::BATCH_MAX, value_parser = clap::value_parser!(u16).range(1..=8192))]
     batch: u16,
     /// Seconds that the batch in hand may take after the order to stop; then it is rolled back

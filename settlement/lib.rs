@@ -31,6 +31,6 @@ mod within;
 pub use committed::{Committed, Done, End, Watcher};
 pub use numeric::Numeric;
 pub use settle::{Batch, Report};
-pub use settler::{BATCH_MAX, Settings, Settler};
+pub use settler::{BATCH_IN_COMPANY, BATCH_MAX, Settings, Settler};
 pub use tables::asset::load_assets;
 pub use verification::{ask_for_verification, give_back_verification, lease_verification, settle_verification};

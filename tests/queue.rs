@@ -279,14 +279,15 @@ async fn what_is_committed_late_is_claimed_next() {
     db.verified().await;
 }
 
-/// Where it is told to, a worker takes half as many jobs beside another one.
+/// Where it is told to, a worker takes fewer jobs beside another one, and never more than it may have.
 #[tokio::test]
-async fn batches_are_halved_in_company() {
+async fn batches_are_smaller_in_company() {
     let db = Db::new().await;
-    db.ask_all(&vec![register(None); 40]).await;
-    for (halve, sizes) in [(true, [10, 5]), (false, [10, 10])] {
-        let settings = settlement::Settings { batch_max: 10, halve_in_company: halve, ..Default::default() };
+    db.ask_all(&vec![register(None); 60]).await;
+    for (in_company, sizes) in [(5, [10, 5]), (10, [10, 10]), (20, [10, 10])] {
+        let settings = settlement::Settings { batch_max: 10, in_company, ..Default::default() };
         let settler = settlement::Settler::new(db.worker.clone(), settings, 0).await.unwrap();
+        assert_eq!(settler.has_less_in_company(), in_company == 5);
         let alone = settler.claim().await.unwrap().unwrap();
         settler.company(true);
         let beside = settler.claim().await.unwrap().unwrap();

@@ -44,7 +44,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(settler: Settler, run: Run, ears: Ears, metrics: Arc<Metrics>) -> Self {
         Self {
-            hand: InHand::new(settler.halves_in_company()),
+            hand: InHand::new(settler.has_less_in_company()),
             settler,
             run,
             metrics,

@@ -9,7 +9,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// one more is read.
 pub(crate) const BATCHES: u16 = 3;
 
-/// All room there is. A full batch takes it where other workers are about and cores are few.
+/// All room there is. A full batch takes it where other workers are about and there is to be less in hand then.
 const ROOM: u32 = 6;
 /// What a batch takes of it where no other worker is about and batches are full: there are three.
 const A_THIRD: u32 = 2;
@@ -26,8 +26,8 @@ pub(crate) struct InHand {
     others: Arc<AtomicBool>,
     /// Whether the last batch was full.
     is_full: Arc<AtomicBool>,
-    /// Whether two workers with a batch each are work for all cores.
-    few_cores: bool,
+    /// Whether there is to be less in hand where other workers are about.
+    less_in_company: bool,
 }
 
 /// Room for a batch, or for a suspect, which is taken with nothing else in hand. It is free again when this
@@ -40,14 +40,14 @@ pub(crate) struct Held {
 }
 
 impl InHand {
-    pub(crate) fn new(few_cores: bool) -> Self {
+    pub(crate) fn new(less_in_company: bool) -> Self {
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
         Self {
             room: Arc::new(Semaphore::new(room)),
             batches: Arc::default(),
             others: Arc::default(),
             is_full: Arc::default(),
-            few_cores,
+            less_in_company,
         }
     }
 
@@ -65,7 +65,7 @@ impl InHand {
     pub(crate) async fn one(&self) -> Result<Held, AcquireError> {
         let room = match (self.is_full.load(Ordering::Relaxed), self.others.load(Ordering::Relaxed)) {
             (true, false) => A_THIRD,
-            (true, true) if self.few_cores => ROOM,
+            (true, true) if self.less_in_company => ROOM,
             (true, true) | (false, _) => A_HALF,
         };
         self.room(room).await

@@ -114,10 +114,11 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
     let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
     let few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES);
+    let in_company = if few_cores { settlement::BATCH_IN_COMPANY } else { options.settings.in_company };
     // A run that began before something else failed holds nothing, and is passed over as one that died.
     let begin = async || {
         let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await?;
-        let settings = Settings { halve_in_company: few_cores, ..options.settings.clone() };
+        let settings = Settings { in_company, ..options.settings.clone() };
         let settler = Settler::new(pool.clone(), settings, run.id()).await?;
         Ok((run, settler, Beside::begin(&options, &aside, &notes, &metrics).await?))
     };
