@@ -34,7 +34,7 @@ pub(crate) async fn open(
     let open = async {
         let began = Instant::now();
         loop {
-            await_answer(&options).await?;
+            await_answer(&options, began).await?;
             match outbox::open(options.clone(), role, connections).await {
                 // It answered, and went away again.
                 Err(StartError::Unreachable(error)) if passes(&error) && began.elapsed() < WAIT => {
@@ -51,8 +51,8 @@ pub(crate) async fn open(
     }
 }
 
-async fn await_answer(options: &PgConnectOptions) -> Result<(), Failure> {
-    let began = Instant::now();
+/// Returns when the server answers, for which a process has waited since `began`.
+async fn await_answer(options: &PgConnectOptions, began: Instant) -> Result<(), Failure> {
     for attempt in 0_u32.. {
         let Err(error) = answers(options).await else {
             break;

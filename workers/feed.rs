@@ -29,7 +29,6 @@ pub(crate) struct Feed {
     pub(crate) run: Run,
     metrics: Arc<Metrics>,
     hand: InHand,
-    noting: Mutex<()>,
     ears: Mutex<Ears>,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -48,7 +47,6 @@ impl Feed {
             settler,
             run,
             metrics,
-            noting: Mutex::default(),
             ears: Mutex::new(ears),
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
@@ -149,12 +147,9 @@ impl Feed {
         None
     }
 
-    /// Notes what is in hand now. One note after the other, each of all that is held when it is made: a later one lacks
-    /// nothing that an earlier one has and is still held.
+    /// Notes what is in hand now.
     pub(crate) async fn note(&self) -> Result<(), sqlx::Error> {
-        let _one_at_a_time = self.noting.lock().await;
-        let noted = self.run.note_holding(&self.hand.jobs()).await;
-        noted.inspect_err(|_| self.metrics.count_weather("noting what is held"))
+        self.hand.noted(async |jobs| self.run.note_holding(&jobs).await).await
     }
 
     async fn wait(&self) {

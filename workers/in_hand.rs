@@ -22,6 +22,7 @@ const A_HALF: u32 = 3;
 pub(crate) struct InHand {
     room: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<Arc<[i64]>>>>,
+    noting: Arc<tokio::sync::Mutex<()>>,
     /// Whether other workers are about.
     others: Arc<AtomicBool>,
     /// Whether the last batch was full.
@@ -45,6 +46,7 @@ impl InHand {
         Self {
             room: Arc::new(Semaphore::new(room)),
             batches: Arc::default(),
+            noting: Arc::default(),
             others: Arc::default(),
             is_full: Arc::default(),
             less_in_company,
@@ -76,8 +78,15 @@ impl InHand {
         self.room(ROOM).await
     }
 
+    /// Has `note` note everything that is in hand when its turn comes. One note after the other: a later one lacks
+    /// nothing that an earlier one has and is still held.
+    pub(crate) async fn noted<R>(&self, note: impl AsyncFnOnce(Vec<i64>) -> R) -> R {
+        let _turn = self.noting.lock().await;
+        note(self.jobs()).await
+    }
+
     /// Everything that is in hand now.
-    pub(crate) fn jobs(&self) -> Vec<i64> {
+    fn jobs(&self) -> Vec<i64> {
         let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         batches.iter().flat_map(|batch| batch.iter().copied()).collect()
     }
@@ -107,8 +116,10 @@ impl Drop for Held {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::pin::pin;
     use std::time::Duration;
 
+    use tokio::sync::oneshot;
     use tokio::time::timeout;
 
     use super::InHand;
@@ -126,6 +137,26 @@ mod tests {
         let mut third = hand.one().await.unwrap();
         third.take(vec![4]);
         assert_eq!(hand.jobs(), [3, 4]);
+    }
+
+    #[tokio::test]
+    async fn notes_are_made_one_after_the_other_and_none_is_older_than_the_one_before() {
+        let hand = InHand::new(false);
+        let mut first = hand.one().await.unwrap();
+        first.take(vec![1]);
+        let (go, may_go) = oneshot::channel();
+        let mut slow = pin!(hand.noted(async |jobs| {
+            may_go.await.unwrap();
+            jobs
+        }));
+        assert!(timeout(Duration::ZERO, slow.as_mut()).await.is_err());
+        let mut next = pin!(hand.noted(async |jobs| jobs));
+        assert!(timeout(Duration::ZERO, next.as_mut()).await.is_err(), "one is being made");
+        let mut second = hand.one().await.unwrap();
+        second.take(vec![2]);
+        go.send(()).unwrap();
+        assert_eq!(slow.await, [1]);
+        assert_eq!(next.await, [1, 2], "it has what was taken while it waited");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use apalis::prelude::Data;
 
@@ -23,8 +24,10 @@ pub(crate) async fn settle(work: Work, feed: Data<Arc<Feed>>) -> Result<(), Infa
 
 /// Does one piece of work of a lane that is settled in batches.
 pub(crate) async fn settle_work(work: Work, feed: &Feed) {
+    let unnoted = AtomicBool::new(false);
+    let note = async { feed.note().await.inspect_err(|_| unnoted.store(true, Ordering::Relaxed)) };
     let result = match work {
-        Work::Batch(batch, _held) => feed.settler.settle_noted(batch, feed.note()).await.map(Some),
+        Work::Batch(batch, _held) => feed.settler.settle_noted(batch, note).await.map(Some),
         Work::Suspects(_held) => settle_suspects(feed).await,
     };
     match result {
@@ -39,6 +42,7 @@ pub(crate) async fn settle_work(work: Work, feed: &Feed) {
             );
         }
         Ok(None) => {}
+        Err(error) if unnoted.load(Ordering::Relaxed) => feed.storm(&error, "noting what is held").await,
         Err(error) => feed.storm(&error, "settling").await,
     }
 }

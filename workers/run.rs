@@ -105,21 +105,13 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?),
         None => None,
     };
-    let pool = open(&options).await?;
-    let notes = pool_options()
-        .max_connections(6)
-        .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
-    let aside = pool_options()
-        .max_connections(4)
-        .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
-    let metrics = Arc::new(Metrics::new([("settling", &pool), ("operating", &aside), ("noting", &notes)])?);
-    let few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES);
-    let in_company = if few_cores { settlement::BATCH_IN_COMPANY } else { options.settings.in_company };
+    let Pools { settling, notes, aside } = Pools::open(&options).await?;
+    let metrics = Arc::new(Metrics::new([("settling", &settling), ("operating", &aside), ("noting", &notes)])?);
+    let settings = for_this_machine(&options.settings);
     // A run that began before something else failed holds nothing, and is passed over as one that died.
     let begin = async || {
         let run = Run::begin(notes.clone(), Settler::LANE, options.name.clone()).await?;
-        let settings = Settings { in_company, ..options.settings.clone() };
-        let settler = Settler::new(pool.clone(), settings, run.id()).await?;
+        let settler = Settler::new(settling.clone(), settings.clone(), run.id()).await?;
         Ok((run, settler, Beside::begin(&options, &aside, &notes, &metrics).await?))
     };
     let mut shutdown = Box::pin(shutdown);
@@ -178,12 +170,47 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     tracing::info!(run = feed.run.id(), "stopped");
     // The feed's listener has a connection of the pool for itself, and closing waits for it.
     drop(feed);
-    for pool in [pool, aside, notes] {
-        if tokio::time::timeout(CLOSING, pool.close()).await.is_err() {
-            tracing::debug!("connections were still in use; they end with the process");
+    Pools { settling, notes, aside }.close().await;
+    result
+}
+
+/// The connections of a worker.
+struct Pools {
+    /// For batches.
+    settling: PgPool,
+    /// For what is noted of the run, the heart and the clock.
+    notes: PgPool,
+    /// For what is done beside the lane.
+    aside: PgPool,
+}
+
+impl Pools {
+    /// Waits for a database that does not answer yet.
+    async fn open(options: &Options) -> Result<Self, StartError> {
+        let settling = open(options).await?;
+        let notes = pool_options()
+            .max_connections(6)
+            .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
+        let aside = pool_options()
+            .max_connections(4)
+            .connect_lazy_with(connect_options(&options.url, &format!("{} operating", options.name))?);
+        Ok(Self { settling, notes, aside })
+    }
+
+    async fn close(self) {
+        for pool in [self.settling, self.aside, self.notes] {
+            if tokio::time::timeout(CLOSING, pool.close()).await.is_err() {
+                tracing::debug!("connections were still in use; they end with the process");
+            }
         }
     }
-    result
+}
+
+/// How this machine's cores have it settle.
+fn for_this_machine(settings: &Settings) -> Settings {
+    let has_few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES);
+    let in_company = if has_few_cores { settlement::BATCH_IN_COMPANY } else { settings.in_company };
+    Settings { in_company, ..settings.clone() }
 }
 
 /// Returns when a migration has made the schema one that this binary must not work on. Batches see
