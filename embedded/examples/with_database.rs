@@ -11,6 +11,7 @@
 //! `--fsync` makes commits reach the disk, without which no process of Holdfast starts.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,15 +50,20 @@ async fn main() -> Result<ExitCode> {
     migrator.run(&mut database).await.context("migrating")?;
     database.close().await?;
 
-    let status = Command::new(&program)
-        .args(arguments)
-        .env("DATABASE_URL", &url)
-        .env("SQLX_OFFLINE", "false")
-        .status()
-        .await
-        .with_context(|| format!("running {}", program.display()))?;
+    let mut command = Command::new(&program);
+    command.args(arguments).env("DATABASE_URL", &url).env("SQLX_OFFLINE", "false");
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_this_package(name)) {
+        command.env_remove(name);
+    }
+    let status = command.status().await.with_context(|| format!("running {}", program.display()))?;
     cluster.stop().await?;
     // A command that a signal ended has no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Whether cargo has told this process about its package. A cargo that it starts would take it for a change, and build
+/// again what asks for such variables, and all that rests on that.
+fn is_of_this_package(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
