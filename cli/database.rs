@@ -18,31 +18,42 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The log tells of every tenth attempt.
 const TELL_EVERY: u32 = 10;
 
-/// Opens a pool for a process that serves, and makes sure that it is safe to work with. It waits
-/// up to 60 s for a server that does not answer yet; `None` means that it was told to stop.
+/// Why a process does not start whose database answered the first time.
+const UNANSWERING: &str = "the database does not answer";
+const UNPREPARED: &str = "what comes before the work could not be done";
+
+/// Opens a pool for a process that serves, makes sure that it is safe to work with, and has `prepare` do with it what
+/// comes before the work. It waits up to 60 s for a server that does not answer yet, or no longer; `None` means that it
+/// was told to stop.
 ///
 /// # Errors
 /// The process must not start.
-pub(crate) async fn open(
-    url: &str,
-    name: &str,
+pub(crate) async fn open<T>(
+    (url, name): (&str, &str),
     role: Role,
     connections: u32,
     stop: &Stop,
-) -> Result<Option<PgPool>, Failure> {
+    prepare: impl AsyncFn(PgPool) -> Result<T, sqlx::Error>,
+) -> Result<Option<(PgPool, T)>, Failure> {
     let options = connect_options(url, name).map_err(Failure::cannot_start)?;
     let open = async {
         let began = Instant::now();
         loop {
             await_answer(&options, began).await?;
-            match outbox::open(options.clone(), role, connections).await {
-                // It answered, and went away again.
-                Err(StartError::Unreachable(error)) if passes(&error) && began.elapsed() < WAIT => {
-                    tracing::warn!(%error, "the database went away; waiting up to 60 s for it");
-                    sleep(PAUSE).await;
-                }
-                opened => return opened.map_err(Failure::cannot_start),
+            let (error, end) = match outbox::open(options.clone(), role, connections).await {
+                Ok(pool) => match prepare(pool.clone()).await {
+                    Ok(prepared) => return Ok((pool, prepared)),
+                    Err(error) => (error, UNPREPARED),
+                },
+                Err(StartError::Unreachable(error)) => (error, UNANSWERING),
+                Err(refused) => return Err(Failure::cannot_start(refused)),
+            };
+            // It answered, and went away again.
+            if !passes(&error) || began.elapsed() >= WAIT {
+                return Err(Failure::cannot_start(anyhow!(error).context(end)));
             }
+            tracing::warn!(%error, for_at_most = ?WAIT.saturating_sub(began.elapsed()), "the database went away; waiting for it");
+            sleep(PAUSE).await;
         }
     };
     tokio::select! {
@@ -61,7 +72,8 @@ async fn await_answer(options: &PgConnectOptions, began: Instant) -> Result<(), 
             return Err(Failure::cannot_start(unanswered(options, error)));
         }
         if attempt.is_multiple_of(TELL_EVERY) {
-            tracing::warn!(%error, "the database does not answer; waiting up to 60 s for it");
+            let for_at_most = WAIT.saturating_sub(began.elapsed());
+            tracing::warn!(%error, ?for_at_most, "the database does not answer; waiting for it");
         }
         sleep(PAUSE).await;
     }

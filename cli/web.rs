@@ -41,13 +41,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let address = config::listen(arguments.listen)?;
     let rate = config::rate()?;
     let stop = Stop::listen(arguments.leashed)?;
-    let Some(pool) = database::open(&url, "holdfast web", Role::Api, CONNECTIONS, &stop).await? else {
-        return Ok(());
-    };
     let limits = api::Limits { rate, ..api::Limits::default() };
-    let app = api::app(api::Config { limits, ..api::Config::new(pool.clone(), secrets) })
-        .await
-        .map_err(Failure::cannot_start)?;
+    let app = async |pool| match api::app(api::Config { limits, ..api::Config::new(pool, secrets.clone()) }).await {
+        Err(api::Error::Assets(error)) => Err(error),
+        made => Ok(made),
+    };
+    let opened = database::open((&url, "holdfast web"), Role::Api, CONNECTIONS, &stop, app).await?;
+    let Some((pool, app)) = opened else { return Ok(()) };
+    let app = app.map_err(Failure::cannot_start)?;
     let listener = TcpListener::bind(address).await;
     let listener = listener
         .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))

@@ -87,8 +87,8 @@ pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failur
     let stop = Stop::listen(arguments.leashed)?;
     let name = name();
     // The worker opens connections of its own; here the waiting for them can be interrupted.
-    match database::open(&url, &name, Role::Worker, 1, &stop).await? {
-        Some(pool) => pool.close().await,
+    match database::open((&url, &name), Role::Worker, 1, &stop, async |_| Ok(())).await? {
+        Some((pool, ())) => pool.close().await,
         None => return Ok(()),
     }
     let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };

@@ -165,7 +165,10 @@ pub async fn open(options: PgConnectOptions, role: Role, connections: u32) -> Re
         .connect_with(options)
         .await
         .map_err(StartError::Unreachable)?;
-    await_schema(&pool).await?;
+    await_schema(&pool).await.map_err(|error| match error {
+        SchemaError::Unreadable(error) => StartError::Unreachable(error),
+        refused @ (SchemaError::TooOld { .. } | SchemaError::TooNew { .. }) => refused.into(),
+    })?;
     refuse_unsafe_server(&pool, role).await?;
     Ok(pool)
 }

@@ -27,16 +27,16 @@ const STRIPES: i64 = 16;
 pub const BATCH_MAX: u16 = 2048;
 
 /// How many jobs a batch has at most beside another worker where cores are few: who waits for what a batch holds, above
-/// all that of a worker that has died, waits half as long (decision 23).
+/// all that of a worker that has died, waits less long (decision 23).
 pub const BATCH_IN_COMPANY: u16 = BATCH_MAX / 2;
 
 /// How a settler works.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Jobs per batch, at most. Large batches settle faster, small ones sooner.
+    /// Jobs per batch, at most; 1 or more. Large batches settle faster, small ones sooner.
     pub batch_max: u16,
-    /// Jobs per batch, at most, where other workers are about; [`BATCH_IN_COMPANY`] is for machines of few cores.
-    pub in_company: u16,
+    /// The same where other workers are about; [`BATCH_IN_COMPANY`] is for machines of few cores.
+    pub batch_max_in_company: u16,
     /// Secrets that callbacks are signed with; two during a rotation.
     pub ipn_secrets: Vec<Secret>,
     /// How long one job is leased where the lane is worked cautiously.
@@ -49,7 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             batch_max: BATCH_MAX,
-            in_company: u16::MAX,
+            batch_max_in_company: u16::MAX,
             ipn_secrets: Vec::new(),
             lease: Duration::from_mins(1),
             deaths_max: 3,
@@ -179,20 +179,21 @@ impl Settler {
 
     /// Other workers of the lane are about, or are not. If they are, no balance is taken to be so because it is
     /// remembered; if they are not, it is, and found out if they are after all. Batches may be smaller then
-    /// ([`Settings::in_company`]).
+    /// ([`Settings::batch_max_in_company`]).
     pub fn company(&self, others: bool) {
         self.remember().others = others;
     }
 
     /// Whether there is to be less in hand where others are about.
     pub const fn has_less_in_company(&self) -> bool {
-        self.settings.in_company < self.settings.batch_max
+        self.settings.batch_max_in_company <= self.settings.batch_max
     }
 
     /// How many jobs a batch may have now.
     pub(crate) fn batch_max(&self) -> u16 {
         let most = self.settings.batch_max;
-        if self.has_less_in_company() && self.remember().others { self.settings.in_company } else { most }
+        let most_in_company = if self.remember().others { self.settings.batch_max_in_company } else { u16::MAX };
+        most.min(most_in_company).max(1)
     }
 
     /// Whether there are jobs to be taken one at a time.

@@ -157,6 +157,28 @@ async fn metrics_and_logs_tell_what_happened_and_no_secret() {
     db.verified().await;
 }
 
+/// What a worker holds cannot be noted: it settles nothing, says why, and counts it as that alone.
+#[tokio::test]
+async fn a_note_that_fails_is_counted_under_its_own_name() {
+    let db = Db::new().await;
+    db.sql("revoke update (holding) on worker_run from holdfast_worker").await;
+    let worker = Process::worker(&db, &[]).await;
+    let job = db.ask(register(None)).await;
+    let weather = async || {
+        let found = series(&worker.client().metrics().await);
+        found.into_iter().filter(|(name, _)| name.starts_with("holdfast_weather_retries_total")).collect::<Vec<_>>()
+    };
+    until("a note has failed", async || !weather().await.is_empty()).await;
+    let named = r#"holdfast_weather_retries_total{what="noting what is held"}"#;
+    assert!(weather().await.iter().all(|(name, _)| name == named), "{:?}", weather().await);
+    assert_eq!(db.outcome(job).await, "queued");
+    db.sql("grant update (holding) on worker_run to holdfast_worker").await;
+    until("the job is settled", async || db.outcome(job).await == "settled").await;
+    let log = worker.stop().await;
+    assert!(log.contains(r#"what="noting what is held""#), "{log}");
+    db.verified().await;
+}
+
 #[tokio::test]
 async fn metrics_of_the_web_need_a_key_that_may_read() {
     let db = Db::new().await;

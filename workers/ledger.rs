@@ -28,7 +28,7 @@ pub(crate) async fn settle_work(work: Work, feed: &Feed) {
     let note = async { feed.note().await.inspect_err(|_| unnoted.store(true, Ordering::Relaxed)) };
     let result = match work {
         Work::Batch(batch, _held) => feed.settler.settle_noted(batch, note).await.map(Some),
-        Work::Suspects(_held) => settle_suspects(feed).await,
+        Work::Suspects(_held) => settle_suspects(feed, &unnoted).await,
     };
     match result {
         Ok(Some(report)) => {
@@ -50,14 +50,15 @@ pub(crate) async fn settle_work(work: Work, feed: &Feed) {
 /// How many suspects are taken before the next batch has its turn.
 const SUSPECTS_PER_TURN: usize = 32;
 
-/// Takes suspects one at a time, each noted as the only thing that this worker holds.
-async fn settle_suspects(feed: &Feed) -> Result<Option<Report>, sqlx::Error> {
+/// Takes suspects one at a time, each noted as the only thing that this worker holds; `unnoted` is set if that fails.
+async fn settle_suspects(feed: &Feed, unnoted: &AtomicBool) -> Result<Option<Report>, sqlx::Error> {
     let mut last = None;
     for _ in 0..SUSPECTS_PER_TURN {
         let Some(leased) = feed.settler.lease_suspect().await? else {
             break;
         };
-        feed.run.note_holding(&[leased.job_id]).await?;
+        let noted = feed.run.note_holding(&[leased.job_id]).await;
+        noted.inspect_err(|_| unnoted.store(true, Ordering::Relaxed))?;
         let deaths = feed.run.deaths_alone_with(leased.job_id).await?;
         last = Some(feed.settler.settle_suspect(leased, deaths).await?);
     }

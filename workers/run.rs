@@ -10,6 +10,7 @@ use settlement::{Settings, Settler, Watcher};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::backend::Outbox;
 use crate::clockwork::tick;
@@ -105,7 +106,10 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?),
         None => None,
     };
-    let Pools { settling, notes, aside } = Pools::open(&options).await?;
+    let started = Instant::now();
+    let mut shutdown = Box::pin(shutdown);
+    let open = async || Pools::open(&options).await.map_err(Error::Start);
+    let Some(Pools { settling, notes, aside }) = patiently(&mut shutdown, started, open).await? else { return Ok(()) };
     let metrics = Arc::new(Metrics::new([("settling", &settling), ("operating", &aside), ("noting", &notes)])?);
     let settings = for_this_machine(&options.settings);
     // A run that began before something else failed holds nothing, and is passed over as one that died.
@@ -114,8 +118,8 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
         let settler = Settler::new(settling.clone(), settings.clone(), run.id()).await?;
         Ok((run, settler, Beside::begin(&options, &aside, &notes, &metrics).await?))
     };
-    let mut shutdown = Box::pin(shutdown);
-    let Some((run, settler, mut beside)) = patiently(&mut shutdown, begin).await? else { return Ok(()) };
+    let begin = async || begin().await.map_err(Error::Begin);
+    let Some((run, settler, mut beside)) = patiently(&mut shutdown, started, begin).await? else { return Ok(()) };
     let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
     let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
@@ -185,9 +189,9 @@ struct Pools {
 }
 
 impl Pools {
-    /// Waits for a database that does not answer yet.
     async fn open(options: &Options) -> Result<Self, StartError> {
-        let settling = open(options).await?;
+        let settle = settle_options(&options.url, &options.name)?;
+        let settling = outbox::open(settle, Role::Worker, BATCHES.into()).await?;
         let notes = pool_options()
             .max_connections(6)
             .connect_lazy_with(note_options(&options.url, &format!("{} notes", options.name))?);
@@ -209,8 +213,8 @@ impl Pools {
 /// How this machine's cores have it settle.
 fn for_this_machine(settings: &Settings) -> Settings {
     let has_few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES);
-    let in_company = if has_few_cores { settlement::BATCH_IN_COMPANY } else { settings.in_company };
-    Settings { in_company, ..settings.clone() }
+    let most = if has_few_cores { settlement::BATCH_IN_COMPANY } else { u16::MAX };
+    Settings { batch_max_in_company: settings.batch_max_in_company.min(most), ..settings.clone() }
 }
 
 /// Returns when a migration has made the schema one that this binary must not work on. Batches see
@@ -236,34 +240,24 @@ pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
     })
 }
 
-/// Opens the pool, waiting for a database that does not answer yet.
-async fn open(options: &Options) -> Result<PgPool, StartError> {
-    let started = tokio::time::Instant::now();
-    loop {
-        match outbox::open(settle_options(&options.url, &options.name)?, Role::Worker, BATCHES.into()).await {
-            Err(StartError::Unreachable(error)) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
-                tracing::warn!(%error, "waiting up to 60 s for the database");
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-            other => return other,
-        }
-    }
-}
-
-/// Does what comes before the work, waiting for a database that goes away in the middle of it. None
-/// if the order to stop came meanwhile.
+/// Does what comes before the work, waiting for a database that does not answer yet, or goes away in the middle of it.
+/// None if the order to stop came meanwhile.
 async fn patiently<T>(
     shutdown: &mut (impl Future<Output = ()> + Unpin),
-    begin: impl AsyncFn() -> Result<T, sqlx::Error>,
+    started: Instant,
+    begin: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
-    let started = tokio::time::Instant::now();
     loop {
-        match begin().await {
-            Err(error) if may_pass(&error) && started.elapsed() < WAIT_FOR_DATABASE => {
-                tracing::warn!(%error, "waiting up to 60 s for the database");
-            }
-            other => return other.map(Some).map_err(Error::Begin),
-        }
+        let error = tokio::select! {
+            () = &mut *shutdown => return Ok(None),
+            result = begin() => match result {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) => error,
+            },
+        };
+        let for_at_most = WAIT_FOR_DATABASE.saturating_sub(started.elapsed());
+        let Some(passing) = passing(&error).filter(|_| !for_at_most.is_zero()) else { return Err(error) };
+        tracing::warn!(error = %passing, ?for_at_most, "the database went away; waiting for it");
         tokio::select! {
             () = &mut *shutdown => return Ok(None),
             () = tokio::time::sleep(LOOK_AGAIN) => {}
@@ -272,11 +266,10 @@ async fn patiently<T>(
 }
 
 /// A server that is starting, stopping or full may answer soon; a wrong password stays wrong.
-fn may_pass(error: &sqlx::Error) -> bool {
-    match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
-        Some(code) => code.starts_with("57") || code.starts_with("53"),
-        None => true,
-    }
+fn passing(error: &Error) -> Option<&sqlx::Error> {
+    let (Error::Start(StartError::Unreachable(error)) | Error::Begin(error)) = error else { return None };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_none_or(|code| code.starts_with("57") || code.starts_with("53")).then_some(error)
 }
 
 /// Runs the worker under the runtime's monitor. Two things the monitor does not do itself: it does
