@@ -1,12 +1,14 @@
 //! Runs a command against a database that has just been migrated, in a cluster of its own:
 //!
 //! ```text
-//! cargo run -p embedded --example with_database -- [--migrations DIR] [--fsync] COMMAND [ARGUMENTS...]
+//! cargo run --example with_database -- [--migrations DIR] [--fsync] COMMAND [ARGUMENTS...]
 //! ```
 //!
 //! The command finds the database in `DATABASE_URL` and, with `SQLX_OFFLINE=false`, sqlx asks it.
 //! Neither this program nor what it depends on holds a query that is checked at compile time, so
 //! refreshing the offline data never needs offline data that is still right.
+//!
+//! Without `-p embedded` it shares what it is built from with the other targets.
 //!
 //! `--fsync` makes commits reach the disk, without which no process of Holdfast starts.
 
