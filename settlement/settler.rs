@@ -186,7 +186,7 @@ impl Settler {
 
     /// Whether there is to be less in hand where others are about.
     pub const fn has_less_in_company(&self) -> bool {
-        self.settings.batch_max_in_company <= self.settings.batch_max
+        self.settings.batch_max_in_company < u16::MAX
     }
 
     /// How many jobs a batch may have now.

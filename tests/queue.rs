@@ -283,8 +283,10 @@ async fn what_is_committed_late_is_claimed_next() {
 #[tokio::test]
 async fn batches_are_smaller_in_company() {
     let db = Db::new().await;
-    db.ask_all(&vec![register(None); 60]).await;
-    for (batch_max_in_company, has_less, sizes) in [(5, true, [10, 5]), (10, true, [10, 10]), (20, false, [10, 10])] {
+    db.ask_all(&vec![register(None); 80]).await;
+    for (batch_max_in_company, has_less, sizes) in
+        [(5, true, [10, 5]), (10, true, [10, 10]), (20, true, [10, 10]), (u16::MAX, false, [10, 10])]
+    {
         let settings = settlement::Settings { batch_max: 10, batch_max_in_company, ..Default::default() };
         let settler = settlement::Settler::new(db.worker.clone(), settings, 0).await.unwrap();
         assert_eq!(settler.has_less_in_company(), has_less);

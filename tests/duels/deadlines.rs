@@ -47,8 +47,15 @@ async fn record(db: &Db, asked: Vec<Ask>, deals: &[Deal]) -> Vec<[i64; 2]> {
         }
         db.pass(pause).await;
     }
-    // A heart that last beat before the clock was moved seems to have stopped.
+    // A heart that last beat before the clock was moved seems to have stopped, and whoever looked meanwhile works as if
+    // it were alone: both have to beat, and then to look again.
     until("both workers have beaten since", async || idle_workers(db).await == 2).await;
+    db.sql("create table beaten as select id, beat_at from worker_run where end_kind is null").await;
+    until("both workers know of each other", async || {
+        let again = "select count(*) from worker_run r join beaten b using (id) where r.beat_at > b.beat_at";
+        sqlx::query_scalar::<_, i64>(again).fetch_one(&db.owner).await.unwrap() == 2 && idle_workers(db).await == 2
+    })
+    .await;
     db.sql("update outbox set run_at = run_at - interval '1 day'").await;
     jobs
 }
