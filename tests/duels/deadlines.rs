@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jobs::{AnyJob, PrincipalId, TimerExpiry, TradeId};
 use outbox::{Ask, payload_hash};
 
-use super::ring::{Ring, idle_workers, in_order_of_meeting};
+use super::ring::{Ring, in_order_of_meeting, until_they_know_of_each_other};
 use super::rounds::Round;
 use super::stage::{Deal, ask, wallet};
-use crate::harness::{Db, extend, mark_paid, until};
+use crate::harness::{Db, extend, mark_paid};
 
 /// The first timer of a trade, as a sweep causes it.
 fn timer(trade: i64) -> Ask {
@@ -48,14 +48,8 @@ async fn record(db: &Db, asked: Vec<Ask>, deals: &[Deal]) -> Vec<[i64; 2]> {
         db.pass(pause).await;
     }
     // A heart that last beat before the clock was moved seems to have stopped, and whoever looked meanwhile works as if
-    // it were alone: both have to beat, and then to look again.
-    until("both workers have beaten since", async || idle_workers(db).await == 2).await;
-    db.sql("create table beaten as select id, beat_at from worker_run where end_kind is null").await;
-    until("both workers know of each other", async || {
-        let again = "select count(*) from worker_run r join beaten b using (id) where r.beat_at > b.beat_at";
-        sqlx::query_scalar::<_, i64>(again).fetch_one(&db.owner).await.unwrap() == 2 && idle_workers(db).await == 2
-    })
-    .await;
+    // it were alone.
+    until_they_know_of_each_other(db).await;
     db.sql("update outbox set run_at = run_at - interval '1 day'").await;
     jobs
 }

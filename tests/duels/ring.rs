@@ -1,5 +1,7 @@
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use outbox::{Ask, Recorded};
 use settlement::Settler;
 use tokio::sync::{Mutex, MutexGuard};
@@ -16,10 +18,23 @@ const GROUP: usize = 4;
 const BATCH: usize = 2 * GROUP;
 
 /// Over a network every batch takes some milliseconds. On this machine it may be over before the
-/// other process has had its turn at a processor, and then the two never meet.
-const ROUND_TRIPS: &str = "
-    create function round_trips() returns trigger language plpgsql as $$ begin perform pg_sleep(0.005); return null; end $$;
-    create trigger round_trips after insert on outcome for each statement execute function round_trips();
+/// other process has had its turn at a processor, and then the two never meet. So whoever has
+/// written its outcomes commits when the other one waits for it, or has written its own too; but
+/// not long after, for there may be nobody to come.
+const LET_THEM_MEET: &str = "
+    create function let_them_meet() returns trigger language plpgsql security definer as $$
+    begin
+        for millisecond in 1..200 loop
+            perform pg_sleep(0.001);
+            exit when exists (
+                select from pg_stat_activity a join pg_locks l using (pid)
+                where a.datname = current_database() and a.pid <> pg_backend_pid() and (
+                    l.relation = 'outcome'::regclass and l.mode = 'RowExclusiveLock'
+                    or not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid))));
+        end loop;
+        return null;
+    end $$;
+    create trigger let_them_meet after insert on outcome for each statement execute function let_them_meet();
 ";
 
 /// Longest time that the workers may take.
@@ -45,9 +60,9 @@ impl Ring {
     /// Lets two worker processes settle what `record` records: the jobs of each round. They are up
     /// and have nothing to do before it does.
     pub(super) async fn fight(&self, record: impl AsyncFnOnce(&Db) -> Vec<[i64; 2]>) -> Vec<Round> {
-        self.db.sql(ROUND_TRIPS).await;
+        self.db.sql(LET_THEM_MEET).await;
         let workers = [Process::worker(&self.db, BATCH).await, Process::worker(&self.db, BATCH).await];
-        until("both workers are idle", async || idle_workers(&self.db).await == 2).await;
+        until_they_know_of_each_other(&self.db).await;
         let jobs = record(&self.db).await;
         outbox::nudge(&self.db.owner, Settler::LANE).await.unwrap();
         self.until_nothing_is_due().await;
@@ -109,19 +124,39 @@ impl Ring {
     }
 }
 
-/// How many workers are alive, hold nothing and listen for what there is to do.
-pub(super) async fn idle_workers(db: &Db) -> i64 {
-    sqlx::query_scalar!(
+/// Returns when both workers have nothing to do and know that they are two: a worker that takes itself to be alone has
+/// more in hand, and trusts what it remembers.
+pub(super) async fn until_they_know_of_each_other(db: &Db) {
+    let mut seen = HashMap::new();
+    // Whoever has beaten twice since both were there has looked in between who is about.
+    for what in ["both workers are idle", "both workers have beaten since", "both workers have beaten once more"] {
+        until(what, async || {
+            let now = idle_workers(db).await;
+            let all =
+                now.len() == 2 && now.iter().all(|(run, beat_at)| seen.get(run).is_none_or(|seen| beat_at > seen));
+            if all {
+                seen = now;
+            }
+            all
+        })
+        .await;
+    }
+}
+
+/// The workers that are alive, hold nothing and listen for what there is to do; each with when it last beat.
+async fn idle_workers(db: &Db) -> HashMap<i64, DateTime<Utc>> {
+    let rows = sqlx::query!(
         r#"
-        select count(*) as "n!" from worker_run r
+        select r.id, r.beat_at from worker_run r
         where r.lane = 'ledger' and r.end_kind is null and r.beat_at > clock() - interval '2 seconds' and r.holding = '{}' and exists (
             select from pg_stat_activity a where a.datname = current_database()
                 and starts_with(a.application_name, left(r.name, 63)) and a.query = 'LISTEN "holdfast_ledger"')
         "#
     )
-    .fetch_one(&db.owner)
+    .fetch_all(&db.owner)
     .await
-    .unwrap()
+    .unwrap();
+    rows.into_iter().map(|row| (row.id, row.beat_at)).collect()
 }
 
 /// Per cent with one decimal.
