@@ -1,9 +1,10 @@
 //! Every race of which one side must win, run many times against two worker processes.
 //!
 //! The two jobs of each round are queued so that the two workers, with batches of a few jobs, hold
-//! one side of the same subjects each at the same moment. A run counts only if it can show that:
-//! the transactions of enough rounds overlapped, by the times at which they began and committed,
-//! and each side came first in a fair share of those.
+//! one side of the same subjects each at the same moment, and most transactions wait before they
+//! commit until the other worker is there. A run counts only if it can show that they met: enough
+//! transactions were waited for by the other worker, those of enough rounds overlapped, by the times
+//! at which they began and committed, and each side came first in a fair share of those.
 //!
 //! The short form runs with the other tests. The long one:
 //!

@@ -64,6 +64,7 @@ async fn one_callback_at_two_processes() {
     let ring = Ring::new("one callback at two API processes", ["one", "the other"]).await;
     let people = ring.people().await;
     let payments: Vec<Payment> = people.iter().map(|user| payment(*user, "btc", "0.5")).collect();
+    ring.let_them_meet("ipn_inbox").await;
     let ((one, first), (two, second)) = (Process::web(&ring.db).await, Process::web(&ring.db).await);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let tell = async |to: &str, body: String, signature: String| {
@@ -109,8 +110,9 @@ async fn told_twice(ring: &Ring) -> Vec<Round> {
     let rows = rows.fetch_all(&ring.db.owner).await.unwrap();
     let turns = rows.into_iter().map(|row| {
         let said = if row.recorded { "settled" } else { "replayed" }.to_owned();
-        let turn =
-            Turn { job: row.job_id, said, attempts: 1, xid: row.xid, began: row.began, committed: row.committed };
+        let process = if row.second { "the other" } else { "one" }.to_owned();
+        let (job, xid, began, committed) = (row.job_id, row.xid, row.began, row.committed);
+        let turn = Turn { job, said, attempts: 1, xid, process, began, committed };
         (row.fact_key, row.second, turn)
     });
     let turns: Vec<(String, bool, Turn)> = turns.collect();

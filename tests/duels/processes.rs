@@ -45,8 +45,9 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
             .args(arguments)
             .env_remove("DATABASE_URL")
-            // That a statement took long on a busy machine is no trouble.
-            .env("HOLDFAST_LOG", "info,sqlx::query=error")
+            .env_remove("HOLDFAST_LOG_FORMAT")
+            // That somebody waited long, for a lock or on a busy machine, is no trouble. Who gives up says so himself.
+            .env("HOLDFAST_LOG", "info,sqlx::query=error,sqlx::pool::acquire=error")
             .env(variable, url)
             .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)
             .stdin(Stdio::null())

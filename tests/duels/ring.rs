@@ -17,24 +17,36 @@ const GROUP: usize = 4;
 /// next one that come first.
 const BATCH: usize = 2 * GROUP;
 
-/// Over a network every batch takes some milliseconds. On this machine it may be over before the
-/// other process has had its turn at a processor, and then the two never meet. So whoever has
-/// written its outcomes commits when the other one waits for it, or has written its own too; but
-/// not long after, for there may be nobody to come.
+/// Over a network every transaction takes some milliseconds. On this machine it may be over before
+/// the other process has had its turn at a processor, and then the two never meet. So who has
+/// written commits when the other process waits for it, or has written too; but not after a fifth of
+/// a second, for the other one may have nothing to do with it. A quarter of them only take some
+/// milliseconds, so that there are also commits that nobody waits for yet.
 const LET_THEM_MEET: &str = "
+    create table meeting (xid text primary key, process text not null, was_awaited boolean not null);
     create function let_them_meet() returns trigger language plpgsql security definer as $$
+    declare
+        me text := current_setting('application_name');
+        until timestamptz := clock_timestamp() + interval '200 milliseconds';
+        is_there boolean := false;
+        is_awaited boolean := false;
     begin
-        for millisecond in 1..200 loop
-            perform pg_sleep(0.001);
-            exit when exists (
-                select from pg_stat_activity a join pg_locks l using (pid)
-                where a.datname = current_database() and a.pid <> pg_backend_pid() and (
-                    l.relation = 'outcome'::regclass and l.mode = 'RowExclusiveLock'
-                    or not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid))));
-        end loop;
+        if random() < 0.25 then
+            perform pg_sleep(random() * 0.005);
+        else
+            while not is_there and clock_timestamp() < until loop
+                perform pg_sleep(0.001), pg_stat_clear_snapshot();
+                select count(*) > 0, coalesce(bool_or(not l.granted), false) into is_there, is_awaited
+                from pg_stat_activity a join pg_locks l using (pid)
+                where a.datname = current_database() and a.application_name <> me and (
+                    l.relation = tg_relid and l.mode = 'RowExclusiveLock'
+                    or not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid)));
+            end loop;
+        end if;
+        insert into meeting values (pg_current_xact_id()::xid::text, me, is_awaited)
+        on conflict (xid) do update set was_awaited = meeting.was_awaited or excluded.was_awaited;
         return null;
     end $$;
-    create trigger let_them_meet after insert on outcome for each statement execute function let_them_meet();
 ";
 
 /// Longest time that the workers may take.
@@ -60,7 +72,7 @@ impl Ring {
     /// Lets two worker processes settle what `record` records: the jobs of each round. They are up
     /// and have nothing to do before it does.
     pub(super) async fn fight(&self, record: impl AsyncFnOnce(&Db) -> Vec<[i64; 2]>) -> Vec<Round> {
-        self.db.sql(LET_THEM_MEET).await;
+        self.let_them_meet("outcome").await;
         let workers = [Process::worker(&self.db, BATCH).await, Process::worker(&self.db, BATCH).await];
         until_they_know_of_each_other(&self.db).await;
         let jobs = record(&self.db).await;
@@ -69,9 +81,22 @@ impl Ring {
         for worker in workers {
             // Nothing of a race is weather: no deadlock, no batch that was rolled back.
             let log = worker.stop().await;
+            assert!(log.contains(" INFO "), "{}: nobody would see trouble in this log:\n{log}", self.name);
             assert!(!log.contains(" WARN ") && !log.contains("ERROR "), "{}: a worker met trouble:\n{log}", self.name);
         }
-        rounds_of(&self.db, &jobs).await
+        let meetings: Vec<(String, String, bool)> =
+            sqlx::query_as("select xid, process, was_awaited from meeting").fetch_all(&self.db.owner).await.unwrap();
+        let awaited = meetings.iter().filter(|(_, _, was_awaited)| *was_awaited).count();
+        assert!(awaited * 5 >= meetings.len(), "{}: {awaited} of {} were awaited", self.name, meetings.len());
+        let workers = meetings.into_iter().map(|(xid, process, _)| (xid, process)).collect();
+        rounds_of(&self.db, &jobs, &workers).await
+    }
+
+    /// Has those who write into a table wait for each other before they commit.
+    pub(super) async fn let_them_meet(&self, table: &str) {
+        self.db.sql(LET_THEM_MEET).await;
+        let each = "for each statement execute function let_them_meet()";
+        self.db.sql(&format!("create trigger let_them_meet after insert on {table} {each}")).await;
     }
 
     /// As [`Ring::fight`], with jobs that are all asked for in one commit.
@@ -127,20 +152,21 @@ impl Ring {
 /// Returns when both workers have nothing to do and know that they are two: a worker that takes itself to be alone has
 /// more in hand, and trusts what it remembers.
 pub(super) async fn until_they_know_of_each_other(db: &Db) {
-    let mut seen = HashMap::new();
+    let (mut seen, mut beats) = (HashMap::new(), 0);
     // Whoever has beaten twice since both were there has looked in between who is about.
-    for what in ["both workers are idle", "both workers have beaten since", "both workers have beaten once more"] {
-        until(what, async || {
-            let now = idle_workers(db).await;
-            let all =
-                now.len() == 2 && now.iter().all(|(run, beat_at)| seen.get(run).is_none_or(|seen| beat_at > seen));
-            if all {
-                seen = now;
-            }
-            all
-        })
-        .await;
-    }
+    until("both workers are idle and have beaten twice", async || {
+        let now = idle_workers(db).await;
+        if now.len() != 2 {
+            return false;
+        }
+        if now.keys().any(|run| !seen.contains_key(run)) {
+            (seen, beats) = (now, 0);
+        } else if now.iter().all(|(run, beat_at)| *beat_at > seen[run]) {
+            (seen, beats) = (now, beats + 1);
+        }
+        beats == 2
+    })
+    .await;
 }
 
 /// The workers that are alive, hold nothing and listen for what there is to do; each with when it last beat.
@@ -168,16 +194,16 @@ fn share(part: usize, whole: usize) -> String {
 /// Puts what belongs to each side of each pair into the order in which two workers meet again and
 /// again: each batch has the second sides of the group that the batch before it had the first sides
 /// of, so that whoever holds it waits for the other worker, is waited for by it next, and neither
-/// gets ahead. Which side comes second changes with each group. With each, its place in the pairs.
+/// gets ahead. Which side comes second changes with each group. Wherever a batch begins, no pair is
+/// in one. With each, its place in the pairs.
 pub(super) fn in_order_of_meeting<T>(pairs: Vec<[T; 2]>) -> Vec<(usize, usize, T)> {
-    let groups = pairs.len().div_ceil(GROUP);
+    let places = 2 * pairs.len();
     let numbered = pairs.into_iter().enumerate().flat_map(|(pair, [one, two])| [(pair, 0, one), (pair, 1, two)]);
     let mut ordered: Vec<(usize, usize, T)> = numbered.collect();
     ordered.sort_by_key(|(pair, side, _)| {
-        let group = pair / GROUP;
-        let comes_second = group % 2 != *side;
+        let comes_second = pair / GROUP % 2 != *side;
         // The first batch has to be whole as well, so the last group is met at both ends.
-        (if comes_second { (group + 1) % groups } else { group }, !comes_second, *pair)
+        if comes_second { (2 * pair + BATCH + 1) % places } else { 2 * pair }
     });
     ordered
 }

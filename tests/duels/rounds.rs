@@ -15,6 +15,8 @@ pub(super) struct Turn {
     pub(super) attempts: i32,
     /// Its transaction.
     pub(super) xid: String,
+    /// The process whose transaction it was.
+    pub(super) process: String,
     /// When that transaction began, in the server's time.
     pub(super) began: DateTime<Utc>,
     /// When it committed.
@@ -31,10 +33,10 @@ impl Round {
         self.0[0].xid != self.0[1].xid
     }
 
-    /// Whether both transactions were open at the same moment.
+    /// Whether transactions of both processes were open at the same moment.
     pub(super) fn overlapped(&self) -> bool {
         let [one, two] = &self.0;
-        self.apart() && one.began < two.committed && two.began < one.committed
+        one.process != two.process && one.began < two.committed && two.began < one.committed
     }
 
     /// The side that came first.
@@ -61,8 +63,8 @@ impl Round {
 }
 
 /// What came of the jobs. The time at which an outcome was finished is that at which its
-/// transaction began; the server keeps when it committed.
-pub(super) async fn rounds_of(db: &Db, jobs: &[[i64; 2]]) -> Vec<Round> {
+/// transaction began; the server keeps when it committed. `processes` has whose each transaction was.
+pub(super) async fn rounds_of(db: &Db, jobs: &[[i64; 2]], processes: &HashMap<String, String>) -> Vec<Round> {
     let ids: Vec<i64> = jobs.iter().flatten().copied().collect();
     let rows = sqlx::query!(
         r#"
@@ -80,7 +82,8 @@ pub(super) async fn rounds_of(db: &Db, jobs: &[[i64; 2]]) -> Vec<Round> {
         .into_iter()
         .map(|row| {
             let (job, said, attempts) = (row.job_id, row.said, row.attempts);
-            (job, Turn { job, said, attempts, xid: row.xid, began: row.began, committed: row.committed })
+            let process = processes[&row.xid].clone();
+            (job, Turn { job, said, attempts, xid: row.xid, process, began: row.began, committed: row.committed })
         })
         .collect();
     let mut turn = |job| turns.remove(&job).unwrap_or_else(|| panic!("job {job} has no outcome"));
