@@ -208,9 +208,10 @@ async fn python() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// A package outside the workspace, so that what it needs does not enter the workspace's tree.
+/// A package outside the workspace, so that what it needs does not enter the workspace's tree. What several of them need
+/// is built once.
 async fn package(name: &str) -> Result<PathBuf> {
-    let folder = installed(name)?;
+    let folder = installed("rust")?;
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let manifest = sources().join(name).join("Cargo.toml");
     let mut command = Command::new(cargo);
