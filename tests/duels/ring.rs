@@ -87,7 +87,8 @@ impl Ring {
         let meetings: Vec<(String, String, bool)> =
             sqlx::query_as("select xid, process, was_awaited from meeting").fetch_all(&self.db.owner).await.unwrap();
         let awaited = meetings.iter().filter(|(_, _, was_awaited)| *was_awaited).count();
-        assert!(awaited * 5 >= meetings.len(), "{}: {awaited} of {} were awaited", self.name, meetings.len());
+        // Fewer where a worker has two batches in hand, as it may with more cores: its own also wait for each other.
+        assert!(awaited * 10 >= meetings.len(), "{}: {awaited} of {} were awaited", self.name, meetings.len());
         let workers = meetings.into_iter().map(|(xid, process, _)| (xid, process)).collect();
         rounds_of(&self.db, &jobs, &workers).await
     }
