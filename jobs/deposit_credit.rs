@@ -4,13 +4,12 @@ use chrono::TimeDelta;
 use ledger::{Amount, AssetId, Balance, Code, JobId, Purpose};
 use serde::{Deserialize, Serialize};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{InboxId, PaymentKey, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict, doubled};
 use crate::machines::deposit::{DepositMove, DepositState, Review, next};
 use crate::receivable;
 use crate::terms::Assets;
-use crate::want::Want;
 
 pub use crate::machines::deposit::Stage;
 

@@ -4,111 +4,130 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::cause::Cause;
 use crate::deposit_credit::{Deposit, Fact, Unread};
-use crate::ids::{InboxId, PaymentKey, PrincipalId, TradeId, UserId, WithdrawalId};
+use crate::ids::{InboxId, JobRef, PaymentKey, PrincipalId, TradeId, UserId, WithdrawalId};
 use crate::kind::{Job, Verdict};
-use crate::operating::{Operating, OperatingMark};
+use crate::parked_decision::{DecisionMade, ParkedJob};
+use crate::pause::{PauseChange, PauseKey, Paused};
 use crate::people::{Flagged, Principal, User};
 use crate::referral::{Commission, Referral};
-use crate::rows::Rows;
 use crate::rules::Rules;
 use crate::terms::Assets;
 use crate::trade::Trade;
 use crate::withdrawal::{Approval, Day, DayKey, Withdrawal};
 
-/// What a batch has loaded and decides on. Fields and no rules: the rules are in the kinds.
-#[derive(Clone, Debug)]
-pub struct Desk {
-    /// `clock()` of the transaction.
-    pub now: DateTime<Utc>,
-    /// Which stripe of the house accounts this batch uses.
-    pub stripe: i16,
-    /// The registry of assets.
-    pub assets: Assets,
-    /// What an operator may set.
-    pub rules: Rules,
-    /// Accounts, holds and what was done to them.
-    pub book: Book,
-    /// People.
-    pub users: Rows<UserId, User>,
-    /// Trades.
-    pub trades: Rows<TradeId, Trade>,
-    /// Deposits.
-    pub deposits: Rows<PaymentKey, Deposit>,
-    /// What operators' jobs decide on.
-    pub operating: Operating,
-    /// Withdrawals.
-    pub withdrawals: Rows<WithdrawalId, Withdrawal>,
-    /// Approvals that this batch gives.
-    pub approvals: Rows<JobId, Approval>,
-    /// What is used of the days' limits.
-    pub days: Rows<DayKey, Day>,
-    /// What operators set on people.
-    pub flags: Rows<JobId, Flagged>,
-    /// Who decides.
-    pub principals: FxHashMap<PrincipalId, Principal>,
-    /// Who shares in the fees of a trade: fixed when it was locked.
-    pub referrals: Rows<TradeId, Vec<Referral>>,
-    /// What was paid to referrers.
-    pub commissions: Rows<JobId, Commission>,
-    /// Jobs that this batch causes, recorded by the commit that makes its effects durable.
-    pub causes: Vec<Cause>,
-    /// Trades about which something that was received by their deadline is still queued or parked,
-    /// other than in this batch.
-    pub pending: FxHashSet<TradeId>,
-    /// What the callbacks say, or why they say nothing; verified when they were loaded.
-    pub inbox: FxHashMap<InboxId, Result<Fact, Unread>>,
-    /// Jobs that are to bring a person or a trade into being which was not there when it was
-    /// looked for: queued still, or settled just now.
-    pub awaited: FxHashSet<i64>,
-    /// Jobs that were refused, so that what they would have made will never be.
-    pub refused: FxHashSet<i64>,
+mod rows;
+mod tables;
+
+pub use rows::{Changed, Log, Rows};
+
+/// Makes the desk and what a batch may want of the tables that are declared.
+macro_rules! desk {
+    (
+        loaded { $($(#[$rows_doc:meta])* $rows:ident in $rows_table:ident: $rows_key:ty => $row:ty,)+ }
+        appended { $($(#[$log_doc:meta])* $log:ident in $log_table:ident: $log_key:ty => $entry:ty,)+ }
+    ) => {
+        /// What a batch has loaded and decides on. Fields and no rules: the rules are in the kinds.
+        #[derive(Clone, Debug)]
+        pub struct Desk {
+            /// `clock()` of the transaction.
+            pub now: DateTime<Utc>,
+            /// Which stripe of the house accounts this batch uses.
+            pub stripe: i16,
+            /// The registry of assets.
+            pub assets: Assets,
+            /// What an operator may set.
+            pub rules: Rules,
+            /// Accounts, holds and what was done to them.
+            pub book: Book,
+            /// Jobs that this batch causes, recorded by the commit that makes its effects durable.
+            pub causes: Vec<Cause>,
+            /// Who decides.
+            pub principals: FxHashMap<PrincipalId, Principal>,
+            /// Trades about which something that was received by their deadline is still queued or parked,
+            /// other than in this batch.
+            pub pending: FxHashSet<TradeId>,
+            /// What the callbacks say, or why they say nothing; verified when they were loaded.
+            pub inbox: FxHashMap<InboxId, Result<Fact, Unread>>,
+            /// Jobs that are to bring a person or a trade into being which was not there when it was
+            /// looked for: queued still, or settled just now.
+            pub awaited: FxHashSet<i64>,
+            /// Jobs that were refused, so that what they would have made will never be.
+            pub refused: FxHashSet<i64>,
+            $($(#[$rows_doc])* pub $rows: Rows<$rows_key, $row>,)+
+            $($(#[$log_doc])* pub $log: Log<$log_key, $entry>,)+
+        }
+
+        /// A moment of a desk, to go back to.
+        #[derive(Clone, Copy, Debug)]
+        pub struct DeskMark {
+            book: Mark,
+            causes: usize,
+            $($rows: usize,)+
+            $($log: usize,)+
+        }
+
+        impl Desk {
+            /// An empty desk.
+            pub fn new(now: DateTime<Utc>, stripe: i16, assets: Assets, rules: Rules) -> Self {
+                Self {
+                    now,
+                    stripe,
+                    assets,
+                    rules,
+                    book: Book::new(),
+                    causes: Vec::new(),
+                    principals: FxHashMap::default(),
+                    pending: FxHashSet::default(),
+                    inbox: FxHashMap::default(),
+                    awaited: FxHashSet::default(),
+                    refused: FxHashSet::default(),
+                    $($rows: Rows::empty(),)+
+                    $($log: Log::empty(),)+
+                }
+            }
+
+            /// A moment to go back to. The driver marks before each job.
+            pub fn mark(&self) -> DeskMark {
+                DeskMark {
+                    book: self.book.mark(),
+                    causes: self.causes.len(),
+                    $($rows: self.$rows.mark(),)+
+                    $($log: self.$log.mark(),)+
+                }
+            }
+
+            /// Undoes everything since the mark.
+            pub fn undo(&mut self, mark: DeskMark) {
+                self.book.undo(mark.book);
+                self.causes.truncate(mark.causes);
+                $(self.$rows.undo(mark.$rows);)+
+                $(self.$log.undo(mark.$log);)+
+            }
+        }
+
+        /// What a batch asks to be loaded. Sets: naming a row twice costs nothing.
+        #[derive(Clone, Debug, Default)]
+        pub struct Want {
+            $($(#[$rows_doc])* pub $rows: FxHashSet<$rows_key>,)+
+            /// Callbacks; the deposits that they speak of are loaded with them.
+            pub inbox: FxHashSet<InboxId>,
+            /// Trades that may expire: whether anything that was received in time is still on its way.
+            pub expiring: FxHashSet<TradeId>,
+            /// Principals that decide on other people's money.
+            pub principals: FxHashSet<PrincipalId>,
+            /// People who may be changed; locked after the accounts, and read with the others.
+            pub flagged: FxHashSet<UserId>,
+            /// Accounts that are made if they are missing; locked last.
+            pub accounts: FxHashSet<AccountKey>,
+            /// Accounts that matter only if they exist; locked.
+            pub existing: FxHashSet<AccountKey>,
+        }
+    };
 }
 
-/// A moment of a desk, to go back to.
-#[derive(Clone, Copy, Debug)]
-pub struct DeskMark {
-    book: Mark,
-    users: usize,
-    trades: usize,
-    deposits: usize,
-    operating: OperatingMark,
-    referrals: usize,
-    commissions: usize,
-    causes: usize,
-    withdrawals: usize,
-    approvals: usize,
-    days: usize,
-    flags: usize,
-}
+crate::each_table!(desk);
 
 impl Desk {
-    /// An empty desk.
-    pub fn new(now: DateTime<Utc>, stripe: i16, assets: Assets, rules: Rules) -> Self {
-        Self {
-            now,
-            stripe,
-            assets,
-            rules,
-            book: Book::new(),
-            users: Rows::default(),
-            trades: Rows::default(),
-            deposits: Rows::default(),
-            operating: Operating::default(),
-            withdrawals: Rows::default(),
-            approvals: Rows::default(),
-            days: Rows::default(),
-            flags: Rows::default(),
-            principals: FxHashMap::default(),
-            referrals: Rows::default(),
-            commissions: Rows::default(),
-            causes: Vec::new(),
-            pending: FxHashSet::default(),
-            inbox: FxHashMap::default(),
-            awaited: FxHashSet::default(),
-            refused: FxHashSet::default(),
-        }
-    }
-
     /// The key of a person's wallet.
     pub const fn wallet(user: UserId, asset: AssetId) -> AccountKey {
         AccountKey { owner: Owner::new(user.0), asset, purpose: Purpose::Wallet, stripe: 0 }
@@ -149,39 +168,5 @@ impl Desk {
     pub fn await_user(&self, user: UserId, job: &Job) -> Option<Verdict> {
         (user.0 < job.id.0 && self.users.get(&user).is_none() && self.awaited.contains(&user.0))
             .then(|| job.later("the person's registration has not settled yet"))
-    }
-
-    /// A moment to go back to. The driver marks before each job.
-    pub fn mark(&self) -> DeskMark {
-        DeskMark {
-            book: self.book.mark(),
-            users: self.users.mark(),
-            trades: self.trades.mark(),
-            deposits: self.deposits.mark(),
-            operating: self.operating.mark(),
-            referrals: self.referrals.mark(),
-            commissions: self.commissions.mark(),
-            causes: self.causes.len(),
-            withdrawals: self.withdrawals.mark(),
-            approvals: self.approvals.mark(),
-            days: self.days.mark(),
-            flags: self.flags.mark(),
-        }
-    }
-
-    /// Undoes everything since the mark.
-    pub fn undo(&mut self, mark: DeskMark) {
-        self.book.undo(mark.book);
-        self.users.undo(mark.users);
-        self.trades.undo(mark.trades);
-        self.deposits.undo(mark.deposits);
-        self.operating.undo(mark.operating);
-        self.referrals.undo(mark.referrals);
-        self.commissions.undo(mark.commissions);
-        self.causes.truncate(mark.causes);
-        self.withdrawals.undo(mark.withdrawals);
-        self.approvals.undo(mark.approvals);
-        self.days.undo(mark.days);
-        self.flags.undo(mark.flags);
     }
 }

@@ -5,11 +5,10 @@ use ledger::{AmountError, AssetId, BookError, JobId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::PrincipalId;
 use crate::reason::Reason;
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// A class of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,14 +2,13 @@ use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeState;
 use crate::reason::Reason;
 use crate::terms::{AssetTerms, Assets};
 use crate::trade::{MakerSide, Trade};
-use crate::want::Want;
 use crate::{receivable, referral};
 
 /// Opens a trade: sets aside exactly the traded amount in the seller's wallet. The id of the

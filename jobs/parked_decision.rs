@@ -2,14 +2,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{JobRef, PrincipalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
 use crate::pause::check_reason;
 use crate::reason::Reason;
 use crate::registry::kind_info;
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// How long the first of two decisions waits for the second.
 const SECOND_WITHIN: TimeDelta = TimeDelta::hours(24);
@@ -129,7 +128,7 @@ impl Decide for ParkedDecision {
         if !desk.operates(job.submitted_by) {
             return Reason::NotAnOperator.into();
         }
-        let parked = desk.operating.parked.get(&self.job_id).filter(|parked| parked.fate.is_none());
+        let parked = desk.parked.get(&self.job_id).filter(|parked| parked.fate.is_none());
         let Some(parked) = parked.cloned() else {
             return Reason::NotParked.into();
         };
@@ -154,7 +153,7 @@ impl Decide for ParkedDecision {
         };
         let by = job.submitted_by;
         let decision_job = JobRef(job.id.0);
-        let updated = desk.operating.parked.update(&self.job_id, |parked| {
+        let updated = desk.parked.update(&self.job_id, |parked| {
             if carried_out {
                 parked.fate = Some((self.decision, decision_job));
             } else {
@@ -171,7 +170,7 @@ impl Decide for ParkedDecision {
             carried_out,
             first,
         };
-        if !updated || !desk.operating.decisions.insert(decision_job, made) {
+        if !updated || !desk.decisions.append(decision_job, made) {
             return Verdict::contradiction(format!("decision {decision_job} exists already"));
         }
         let result = if carried_out {

@@ -4,13 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::PrincipalId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
 use crate::reason::Reason;
 use crate::registry::kind_info;
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// The ways that money leaves. The texts are stored and never renamed.
 pub const RAILS: [&str; 2] = ["bank", "crypto"];
@@ -183,7 +182,7 @@ impl Decide for Pause {
             return Reason::NotAnOperator.into();
         }
         let key = self.key();
-        let pauses = &mut desk.operating.pauses;
+        let pauses = &mut desk.pauses;
         let found = pauses.get(&key).map(|pause| pause.paused);
         if found.unwrap_or(false) == self.paused {
             return Verdict::Settled(Settlement { result: Some(json!({ "changed": false })) });
@@ -195,7 +194,7 @@ impl Decide for Pause {
             None => pauses.insert(key.clone(), row),
         };
         let change = PauseChange { key, paused: self.paused, reason, by };
-        if stored && desk.operating.pause_changes.insert(job.id.0, change) {
+        if stored && desk.pause_changes.append(job.id.0, change) {
             Verdict::Settled(Settlement { result: Some(json!({ "changed": true })) })
         } else {
             Verdict::contradiction(format!("the pause of job {} exists already", job.id.0))

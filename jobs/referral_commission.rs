@@ -1,7 +1,7 @@
 use ledger::{AssetId, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{PrincipalId, TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Verdict};
 use crate::machines::trade::TradeState;
@@ -9,7 +9,6 @@ use crate::reason::Reason;
 use crate::receivable;
 use crate::referral::{Commission, share};
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// Pays a referrer their share of a released trade's fees, out of the fee account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +100,7 @@ impl Decide for ReferralCommission {
         }
         let commission =
             Commission { trade: self.trade_id, referrer: self.referrer_id, level: self.level, base, rate, amount };
-        let noted = desk.commissions.insert(job.id, commission)
+        let noted = desk.commissions.append(job.id, commission)
             && desk.trades.update(&self.trade_id, |trade| trade.commissioned = commissioned);
         debug_assert!(noted, "the trade was just found and the job is decided once");
         Verdict::SETTLED

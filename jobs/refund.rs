@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::cause::Cause;
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
@@ -11,7 +11,6 @@ use crate::receivable;
 use crate::registry::AnyJob;
 use crate::terms::Assets;
 use crate::trade::{Actor, Trade, judge};
-use crate::want::Want;
 
 /// Gives the held money back to the seller: because the buyer gives the trade up, or because it was
 /// cancelled or has expired.

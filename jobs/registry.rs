@@ -1,7 +1,7 @@
 use ledger::AssetId;
 
 use crate::deposit_credit::DepositCredit;
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::lock_escrow::LockEscrow;
 use crate::parked_decision::ParkedDecision;
@@ -15,7 +15,6 @@ use crate::trade_event::TradeEvent;
 use crate::user_flag::UserFlag;
 use crate::user_register::UserRegister;
 use crate::verify::Verify;
-use crate::want::Want;
 use crate::withdrawal_decision::WithdrawalDecision;
 use crate::withdrawal_request::WithdrawalRequest;
 

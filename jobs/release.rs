@@ -2,13 +2,12 @@ use ledger::{Amount, AssetId, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
 use crate::terms::Assets;
 use crate::trade::{Actor, Trade, judge};
-use crate::want::Want;
 use crate::{receivable, referral};
 
 /// Lets the held money go to the buyer, less the maker's and the taker's fee.

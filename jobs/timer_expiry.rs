@@ -2,7 +2,7 @@ use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::TradeId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
@@ -11,7 +11,6 @@ use crate::refund;
 use crate::registry::AnyJob;
 use crate::terms::Assets;
 use crate::trade::{Actor, Trade, judge};
-use crate::want::Want;
 
 /// The time for paying is over: the trade expires, and its money goes back to the seller.
 ///

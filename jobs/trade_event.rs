@@ -3,7 +3,7 @@ use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::{TradeMove, TradeState};
@@ -12,7 +12,6 @@ use crate::refund;
 use crate::terms::Assets;
 use crate::timer_expiry::TimerExpiry;
 use crate::trade::{Actor, Trade, judge};
-use crate::want::Want;
 
 /// Something happened to a trade that moves no money by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

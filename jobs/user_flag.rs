@@ -1,13 +1,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::UserId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::people::{Flagged, Tier};
 use crate::reason::Reason;
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// Longest reason, in bytes.
 const REASON_MAX: usize = 400;
@@ -92,7 +91,7 @@ impl Decide for UserFlag {
         then.kyc = self.kyc.unwrap_or(then.kyc);
         let flagged =
             Flagged { user: self.user_id, by: job.submitted_by, then: then.clone(), reason: self.reason.clone() };
-        let stored = desk.users.update(&self.user_id, |user| *user = then) && desk.flags.insert(job.id, flagged);
+        let stored = desk.users.update(&self.user_id, |user| *user = then) && desk.flags.append(job.id, flagged);
         debug_assert!(stored, "the person was just found and a job flags once");
         Verdict::SETTLED
     }

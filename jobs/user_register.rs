@@ -1,13 +1,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::UserId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::people::{Referrer, Tier, User};
 use crate::reason::Reason;
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// Registers a person. Their id is the id of this job.
 ///

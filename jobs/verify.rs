@@ -1,10 +1,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::terms::Assets;
-use crate::want::Want;
 
 /// Runs the integrity checks and records what they found. It reads everything and takes long, so
 /// it is leased by a loop of its own and never part of a batch.

@@ -157,6 +157,6 @@ pub(crate) fn find(desk: &Desk, job: &Job, id: WithdrawalId) -> Result<Withdrawa
 
 /// The job that an approval is the work of.
 pub(crate) fn approve(desk: &mut Desk, job: JobId, approval: Approval) -> bool {
-    desk.approvals.insert(job, approval)
+    desk.approvals.append(job, approval)
         && desk.withdrawals.update(&approval.withdrawal, |withdrawal| withdrawal.approvals.push(approval))
 }

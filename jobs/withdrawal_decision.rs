@@ -3,14 +3,13 @@ use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{UserId, WithdrawalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::machines::withdrawal::{WithdrawalMove, next};
 use crate::reason::Reason;
 use crate::receivable;
 use crate::terms::Assets;
-use crate::want::Want;
 use crate::withdrawal::{Approval, Content, Withdrawal, approve, find};
 
 /// Longest reason, in bytes.

@@ -2,7 +2,7 @@ use ledger::{Amount, AssetId, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Want};
 use crate::ids::{UserId, WithdrawalId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::withdrawal::WithdrawalState;
@@ -10,7 +10,6 @@ use crate::pause::RAILS;
 use crate::reason::Reason;
 use crate::receivable;
 use crate::terms::{AssetTerms, Assets};
-use crate::want::Want;
 use crate::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};
 
 /// Longest address and memo, in bytes.

@@ -4,10 +4,7 @@ use providers::nowpayments::Secret;
 use sqlx::PgConnection;
 
 use crate::foresight::Known;
-use crate::tables::{
-    account, app_user, corrupt, deposit, ipn_inbox, outcome, parked, pause, principal, referral, trade, withdrawal,
-    withdrawal_day,
-};
+use crate::tables::{self, account, app_user, corrupt, ipn_inbox, outcome, principal, withdrawal};
 
 /// The jobs of a batch, in the order of their ids.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +16,8 @@ pub(crate) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn has(self, id: i64) -> bool {
+    /// Whether a job of this number is one of them.
+    pub(crate) fn has(self, id: i64) -> bool {
         self.ids.binary_search(&id).is_ok()
     }
 
@@ -39,34 +37,29 @@ pub(crate) fn wanted(batch: &[(Job, AnyJob)]) -> Want {
     want
 }
 
-/// Reads what never changes, without a lock.
+/// Reads what never changes, without a lock. The deposits that callbacks speak of are wanted with them.
 pub(crate) async fn facts(
     db: &mut PgConnection,
     desk: &mut Desk,
-    want: &Want,
+    want: &mut Want,
     secrets: &[Secret],
 ) -> Result<(), sqlx::Error> {
     let inbox: Vec<i64> = want.inbox.iter().map(|id| id.0).collect();
-    ipn_inbox::load(db, desk, &inbox, secrets).await
+    ipn_inbox::load(db, desk, &inbox, secrets).await?;
+    want.deposits.extend(desk.inbox.values().flatten().map(|fact| fact.payment.clone()));
+    Ok(())
 }
 
-/// Loads and locks the rows that a batch hardly ever shares with another one, in the one order of locks:
-/// pauses, parked jobs, trades, deposits, withdrawals. What they imply is added to what is wanted.
+/// Loads and locks the rows that a batch hardly ever shares with another one, in the one order of locks, which is that
+/// of [`jobs::each_table`]. What they imply is added to what is wanted.
 pub(crate) async fn rows(
     db: &mut PgConnection,
     desk: &mut Desk,
     batch: &[(Job, AnyJob)],
     want: &mut Want,
 ) -> Result<(), sqlx::Error> {
-    pause::load(db, desk, want.pauses.iter()).await?;
-    parked::load(db, desk, want.parked.iter()).await?;
-    let trades: Vec<i64> = want.trades.iter().map(|id| id.0).collect();
-    trade::load(db, desk, &trades).await?;
-    referral::load(db, desk, want).await?;
+    tables::load(db, desk, want).await?;
     load_pending(db, desk, want, batch).await?;
-    deposit::load(db, desk).await?;
-    let withdrawals: Vec<i64> = want.withdrawals.iter().map(|id| id.0).collect();
-    withdrawal::load(db, desk, &withdrawals).await?;
     for (job, kind) in batch {
         kind.limits(desk, job, want);
     }
@@ -90,7 +83,6 @@ pub(crate) async fn shared(
     batch: Batch<'_>,
 ) -> Result<Option<i64>, sqlx::Error> {
     account::load(db, desk, want, known, &remembered.heads).await?;
-    withdrawal_day::load(db, desk, &want.days).await?;
     app_user::lock(db, &want.flagged).await?;
     let user_changes = match remembered.user_changes {
         Some(_) => Some(app_user::changes(db).await?),
@@ -115,7 +107,6 @@ pub(crate) async fn foresee(
     remembered: Known,
     batch: Batch<'_>,
 ) -> Result<(), sqlx::Error> {
-    withdrawal_day::load(db, desk, &want.days).await?;
     account::foresee(db, desk, want, known, &remembered.heads).await?;
     for (id, user) in remembered.users {
         desk.users.load(id, user);
@@ -123,13 +114,11 @@ pub(crate) async fn foresee(
     load_rest(db, desk, want, batch).await
 }
 
-/// Loads who is concerned and who decides, and what becomes of the jobs that would have made what is not
-/// there. The jobs of the batch itself have made nothing yet, and the database is not asked about them: it may
-/// show what was only foreseen.
+/// Loads the days of limits and the people concerned, who decides, and what becomes of the jobs that would have made
+/// what is not there. The jobs of the batch itself have made nothing yet, and the database is not asked about them: it
+/// may show what was only foreseen.
 async fn load_rest(db: &mut PgConnection, desk: &mut Desk, want: &Want, batch: Batch<'_>) -> Result<(), sqlx::Error> {
-    let unseen = want.users.iter().filter(|id| desk.users.get(id).is_none() && !batch.has(id.0));
-    let unseen: Vec<i64> = unseen.map(|id| id.0).collect();
-    app_user::load(db, desk, &unseen).await?;
+    tables::load_shared(db, desk, want, batch).await?;
     principal::load(db, desk, &want.principals).await?;
     let trades = want.trades.iter().filter(|id| desk.trades.get(id).is_none()).map(|id| (id.0, LockEscrow::NAME));
     let people = want.users.iter().filter(|id| desk.users.get(id).is_none()).map(|id| (id.0, UserRegister::NAME));

@@ -5,27 +5,22 @@ use outbox::{Ask, COPY_MIN, Settled};
 use sqlx::PgConnection;
 
 use crate::follow_up::FollowUp;
-use crate::tables::{
-    app_user, corrupt, deposit, entry, hold, parked, pause, referral, together, trade, transfer, user_flag, withdrawal,
-    withdrawal_day,
-};
+use crate::tables::{self, When, corrupt, entry, hold, together, transfer};
 
 /// Stores of what a batch changed all that rests on rows which it has locked, and nothing that says what an
-/// account, a day or a person was left with: one statement for each table and verb, and none where nothing
-/// changed.
+/// account, a day or a person was left with; and what it causes.
 pub(crate) async fn store_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     let changes = desk.book.changes();
-    store_own_rows(db, desk).await?;
-    referral::store_fixed(db, desk).await?;
+    store_own(db, desk).await?;
+    tables::store(db, desk, When::WithBook).await?;
     hold::store(db, changes).await?;
     transfer::store(db, &changes.transfers).await
 }
 
-/// Stores the rest, which rests on what batches share: days, people, entries; and new deposits, which another
-/// batch may be about to store as well: whoever waits for that must hold nothing that somebody waits for here.
+/// Stores the rest, which rests on what batches share: days, people, entries; and new deposits.
 pub(crate) async fn store_shared(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     is_consistent(desk)?;
-    store_shared_rows(db, desk).await?;
+    tables::store(db, desk, When::Shared).await?;
     entry::store(db, &desk.book.changes().entries).await
 }
 
@@ -34,33 +29,19 @@ pub(crate) fn are_few(desk: &Desk) -> bool {
     desk.book.changes().entries.len() < COPY_MIN && desk.referrals.changed().inserted.len() < COPY_MIN
 }
 
-/// Stores what [`store_rows`] and [`store_shared`] do, with one statement for the book and what is fixed with it. To be
+/// Stores what [`store_rows`] and [`store_shared`] do, with one statement for the book and what is stored with it. To be
 /// called under all locks of the batch.
 pub(crate) async fn store_few(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
     is_consistent(desk)?;
-    store_own_rows(db, desk).await?;
-    store_shared_rows(db, desk).await?;
+    store_own(db, desk).await?;
+    tables::store(db, desk, When::Shared).await?;
     together::store(db, desk).await
 }
 
-/// The batch's own rows, but for the book and what is fixed of referrals; and what it causes.
-async fn store_own_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    pause::store(db, desk).await?;
-    parked::store(db, desk).await?;
-    app_user::insert(db, desk).await?;
-    trade::store(db, desk).await?;
-    referral::store_paid(db, desk).await?;
-    deposit::update(db, desk).await?;
-    withdrawal::store(db, desk).await?;
+/// The batch's own rows, but for the book and what is stored with it; and what it causes.
+async fn store_own(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
+    tables::store(db, desk, When::Own).await?;
     record(db, &desk.causes).await
-}
-
-/// Rows that batches share, but for the book.
-async fn store_shared_rows(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    deposit::insert(db, desk).await?;
-    withdrawal_day::store(db, desk).await?;
-    app_user::update(db, desk).await?;
-    user_flag::store(db, desk).await
 }
 
 fn is_consistent(desk: &Desk) -> Result<(), sqlx::Error> {
@@ -79,13 +60,7 @@ pub(crate) fn same_rows(one: &Desk, other: &Desk) -> bool {
         && changes.transfers == others.transfers
         && changes.opened == others.opened
         && changes.closed == others.closed
-        && one.users.changed().inserted == other.users.changed().inserted
-        && one.trades.changed() == other.trades.changed()
-        && one.referrals.changed() == other.referrals.changed()
-        && one.commissions.changed() == other.commissions.changed()
-        && one.deposits.changed().updated == other.deposits.changed().updated
-        && one.withdrawals.changed() == other.withdrawals.changed()
-        && one.approvals.changed() == other.approvals.changed()
+        && tables::same_foreseen(one, other)
         && one.causes == other.causes
 }
 

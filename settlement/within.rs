@@ -89,7 +89,7 @@ impl Settler {
         let since = self.remember().remembered.meet(&moment);
         let mut desk = Desk::new(moment.now, self.stripe, assets, rules);
         let mut want = load::wanted(&jobs);
-        load::facts(db, &mut desk, &want, &self.settings.ipn_secrets).await?;
+        load::facts(db, &mut desk, &mut want, &self.settings.ipn_secrets).await?;
         turn.until(Stage::Locked).await;
         load::rows(db, &mut desk, &jobs, &mut want).await?;
         let ids = self.accounts(db, &want).await?;

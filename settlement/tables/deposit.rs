@@ -1,5 +1,5 @@
 use jobs::machines::deposit::{DepositState, Review};
-use jobs::{Deposit, Desk, PaymentKey, UserId};
+use jobs::{Deposit, Desk, PaymentKey, UserId, Want};
 use ledger::{Amount, AssetId, JobId};
 use outbox::{COPY_MIN, copy_in};
 use providers::nowpayments::PaymentStatus;
@@ -8,62 +8,11 @@ use sqlx::PgConnection;
 use crate::numeric::Numeric;
 use crate::tables::asset::amount;
 use crate::tables::ipn_inbox::{NOWPAYMENTS, stage};
-use crate::tables::{all_hit, corrupt};
+use crate::tables::{Loaded, When, all_hit, corrupt};
 
-/// Locks the deposits that the callbacks on the desk speak of, in the order of their keys.
-pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk) -> Result<(), sqlx::Error> {
-    let mut payments: Vec<&str> = desk
-        .inbox
-        .values()
-        .filter_map(|fact| fact.as_ref().ok())
-        .map(|fact| fact.payment.payment_id.as_str())
-        .collect();
-    payments.sort_unstable();
-    payments.dedup();
-    if payments.is_empty() {
-        return Ok(());
-    }
-    let rows = sqlx::query!(
-        r#"
-        select payment_id, parent_payment_id, order_id, user_id, asset, status, state, outcome_text, outcome_currency,
-            credited as "credited: Numeric", credited_by, clawed_back as "clawed_back: Numeric",
-            shortfall as "shortfall: Numeric", clawed_back_by, review_reason, first_job, last_job
-        from deposit where provider = 'nowpayments' and payment_id = any ($1)
-        order by payment_id for no key update
-        "#,
-        &payments as _,
-    )
-    .fetch_all(db)
-    .await?;
-    for row in rows {
-        let status = PaymentStatus::parse(&row.status).ok_or_else(|| corrupt("deposit.status"))?;
-        let deposit = Deposit {
-            parent_payment_id: row.parent_payment_id,
-            order_id: row.order_id,
-            user: row.user_id.map(UserId),
-            asset: row.asset.map(AssetId::new),
-            status: (row.status, stage(status)),
-            state: DepositState::parse(&row.state).ok_or_else(|| corrupt("deposit.state"))?,
-            outcome: row.outcome_text.zip(row.outcome_currency),
-            credited: match (row.credited, row.credited_by) {
-                (Some(credited), Some(job)) => Some((amount(credited)?, JobId(job))),
-                (None, _) | (_, None) => None,
-            },
-            clawed_back: match (row.clawed_back, row.shortfall, row.clawed_back_by) {
-                (Some(taken), Some(missing), Some(job)) => Some((amount(taken)?, amount(missing)?, JobId(job))),
-                (None, _, _) | (_, None, _) | (_, _, None) => None,
-            },
-            review: row
-                .review_reason
-                .map(|reason| Review::parse(&reason).ok_or_else(|| corrupt("deposit.review_reason")))
-                .transpose()?,
-            first_job: JobId(row.first_job),
-            last_job: JobId(row.last_job),
-        };
-        desk.deposits.load(PaymentKey { provider: NOWPAYMENTS, payment_id: row.payment_id }, deposit);
-    }
-    Ok(())
-}
+/// Deposits. A new one may be another batch's as well: whoever waits for that must hold nothing that somebody waits for
+/// here.
+pub(crate) struct Table;
 
 /// The rows of one store, column by column.
 struct Columns<'a> {
@@ -114,50 +63,136 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Stores new deposits and changed ones.
-///
-/// Two batches may meet on a payment that neither has seen. Whichever comes second inserts fewer
-/// rows than it meant to, which rolls its batch back; the next time it finds the row and locks it.
-pub(crate) async fn insert(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let inserted = desk.deposits.changed().inserted;
-    if inserted.is_empty() {
-        return Ok(());
+impl Loaded for Table {
+    type Key = PaymentKey;
+    type Row = Deposit;
+    const INSERTED: When = When::Shared;
+
+    /// Locks deposits in the order of their keys and reads them.
+    async fn load(db: &mut PgConnection, desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
+        let payments: Vec<&str> = want.deposits.iter().map(|payment| payment.payment_id.as_str()).collect();
+        if payments.is_empty() {
+            return Ok(());
+        }
+        let rows = sqlx::query!(
+            r#"
+            select payment_id, parent_payment_id, order_id, user_id, asset, status, state, outcome_text, outcome_currency,
+                credited as "credited: Numeric", credited_by, clawed_back as "clawed_back: Numeric",
+                shortfall as "shortfall: Numeric", clawed_back_by, review_reason, first_job, last_job
+            from deposit where provider = 'nowpayments' and payment_id = any ($1)
+            order by payment_id for no key update
+            "#,
+            &payments as _,
+        )
+        .fetch_all(db)
+        .await?;
+        for row in rows {
+            let status = PaymentStatus::parse(&row.status).ok_or_else(|| corrupt("deposit.status"))?;
+            let deposit = Deposit {
+                parent_payment_id: row.parent_payment_id,
+                order_id: row.order_id,
+                user: row.user_id.map(UserId),
+                asset: row.asset.map(AssetId::new),
+                status: (row.status, stage(status)),
+                state: DepositState::parse(&row.state).ok_or_else(|| corrupt("deposit.state"))?,
+                outcome: row.outcome_text.zip(row.outcome_currency),
+                credited: match (row.credited, row.credited_by) {
+                    (Some(credited), Some(job)) => Some((amount(credited)?, JobId(job))),
+                    (None, _) | (_, None) => None,
+                },
+                clawed_back: match (row.clawed_back, row.shortfall, row.clawed_back_by) {
+                    (Some(taken), Some(missing), Some(job)) => Some((amount(taken)?, amount(missing)?, JobId(job))),
+                    (None, _, _) | (_, None, _) | (_, _, None) => None,
+                },
+                review: row
+                    .review_reason
+                    .map(|reason| Review::parse(&reason).ok_or_else(|| corrupt("deposit.review_reason")))
+                    .transpose()?,
+                first_job: JobId(row.first_job),
+                last_job: JobId(row.last_job),
+            };
+            desk.deposits.load(PaymentKey { provider: NOWPAYMENTS, payment_id: row.payment_id }, deposit);
+        }
+        Ok(())
     }
-    let rows = Columns::of(&inserted);
-    if inserted.len() >= COPY_MIN {
-        return copy(db, &rows).await;
+
+    /// Two batches may meet on a payment that neither has seen. Whichever comes second inserts fewer
+    /// rows than it meant to, which rolls its batch back; the next time it finds the row and locks it.
+    async fn insert(db: &mut PgConnection, _: &Desk, inserted: &[(&PaymentKey, &Deposit)]) -> Result<(), sqlx::Error> {
+        let rows = Columns::of(inserted);
+        if inserted.len() >= COPY_MIN {
+            return copy(db, &rows).await;
+        }
+        let result = sqlx::query!(
+            "
+            insert into deposit (provider, payment_id, parent_payment_id, order_id, user_id, asset, status, state,
+                outcome_text, outcome_currency, credited, credited_by, clawed_back, shortfall, clawed_back_by,
+                review_reason, first_job, last_job)
+            select 'nowpayments', d.* from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[],
+                $6::text[], $7::text[], $8::text[], $9::text[], $10::numeric[], $11::bigint[], $12::numeric[],
+                $13::numeric[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[]) as d
+            on conflict do nothing
+            ",
+            &rows.payment_ids as _,
+            &rows.parents as _,
+            &rows.orders as _,
+            &rows.users as _,
+            &rows.assets as _,
+            &rows.statuses as _,
+            &rows.states as _,
+            &rows.outcome_texts as _,
+            &rows.outcome_currencies as _,
+            &rows.credited as _,
+            &rows.credited_by as _,
+            &rows.clawed_back as _,
+            &rows.shortfalls as _,
+            &rows.clawed_back_by as _,
+            &rows.reviews as _,
+            &rows.first_jobs,
+            &rows.last_jobs,
+        )
+        .execute(db)
+        .await?;
+        all_hit(result.rows_affected(), rows.payment_ids.len())
     }
-    let result = sqlx::query!(
-        "
-        insert into deposit (provider, payment_id, parent_payment_id, order_id, user_id, asset, status, state,
-            outcome_text, outcome_currency, credited, credited_by, clawed_back, shortfall, clawed_back_by,
-            review_reason, first_job, last_job)
-        select 'nowpayments', d.* from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[],
-            $6::text[], $7::text[], $8::text[], $9::text[], $10::numeric[], $11::bigint[], $12::numeric[],
-            $13::numeric[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[]) as d
-        on conflict do nothing
-        ",
-        &rows.payment_ids as _,
-        &rows.parents as _,
-        &rows.orders as _,
-        &rows.users as _,
-        &rows.assets as _,
-        &rows.statuses as _,
-        &rows.states as _,
-        &rows.outcome_texts as _,
-        &rows.outcome_currencies as _,
-        &rows.credited as _,
-        &rows.credited_by as _,
-        &rows.clawed_back as _,
-        &rows.shortfalls as _,
-        &rows.clawed_back_by as _,
-        &rows.reviews as _,
-        &rows.first_jobs,
-        &rows.last_jobs,
-    )
-    .execute(db)
-    .await?;
-    all_hit(result.rows_affected(), rows.payment_ids.len())
+
+    async fn update(db: &mut PgConnection, _: &Desk, updated: &[(&PaymentKey, &Deposit)]) -> Result<(), sqlx::Error> {
+        let rows = Columns::of(updated);
+        let result = sqlx::query!(
+            "
+            update deposit d
+            set parent_payment_id = u.parent_payment_id, order_id = u.order_id, user_id = u.user_id, asset = u.asset,
+                status = u.status, state = u.state, outcome_text = u.outcome_text, outcome_currency = u.outcome_currency,
+                credited = u.credited, credited_by = u.credited_by, clawed_back = u.clawed_back, shortfall = u.shortfall,
+                clawed_back_by = u.clawed_back_by, review_reason = u.review_reason, last_job = u.last_job
+            from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::text[],
+                $8::text[], $9::text[], $10::numeric[], $11::bigint[], $12::numeric[], $13::numeric[], $14::bigint[],
+                $15::text[], $16::bigint[]) as u (payment_id, parent_payment_id, order_id, user_id, asset, status, state,
+                outcome_text, outcome_currency, credited, credited_by, clawed_back, shortfall, clawed_back_by,
+                review_reason, last_job)
+            where d.provider = 'nowpayments' and d.payment_id = u.payment_id
+            ",
+            &rows.payment_ids as _,
+            &rows.parents as _,
+            &rows.orders as _,
+            &rows.users as _,
+            &rows.assets as _,
+            &rows.statuses as _,
+            &rows.states as _,
+            &rows.outcome_texts as _,
+            &rows.outcome_currencies as _,
+            &rows.credited as _,
+            &rows.credited_by as _,
+            &rows.clawed_back as _,
+            &rows.shortfalls as _,
+            &rows.clawed_back_by as _,
+            &rows.reviews as _,
+            &rows.last_jobs,
+        )
+        .execute(db)
+        .await?;
+        all_hit(result.rows_affected(), rows.payment_ids.len())
+    }
 }
 
 /// The same for many. A payment that another batch has stored meanwhile is a key violation here, and rolls the
@@ -193,47 +228,4 @@ async fn copy(db: &mut PgConnection, rows: &Columns<'_>) -> Result<(), sqlx::Err
     )
     .await?;
     all_hit(copied, rows.payment_ids.len())
-}
-
-/// Stores the deposits that moved.
-pub(crate) async fn update(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let updated = desk.deposits.changed().updated;
-    if updated.is_empty() {
-        return Ok(());
-    }
-    let rows = Columns::of(&updated);
-    let result = sqlx::query!(
-        "
-        update deposit d
-        set parent_payment_id = u.parent_payment_id, order_id = u.order_id, user_id = u.user_id, asset = u.asset,
-            status = u.status, state = u.state, outcome_text = u.outcome_text, outcome_currency = u.outcome_currency,
-            credited = u.credited, credited_by = u.credited_by, clawed_back = u.clawed_back, shortfall = u.shortfall,
-            clawed_back_by = u.clawed_back_by, review_reason = u.review_reason, last_job = u.last_job
-        from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::numeric[], $11::bigint[], $12::numeric[], $13::numeric[], $14::bigint[],
-            $15::text[], $16::bigint[]) as u (payment_id, parent_payment_id, order_id, user_id, asset, status, state,
-            outcome_text, outcome_currency, credited, credited_by, clawed_back, shortfall, clawed_back_by,
-            review_reason, last_job)
-        where d.provider = 'nowpayments' and d.payment_id = u.payment_id
-        ",
-        &rows.payment_ids as _,
-        &rows.parents as _,
-        &rows.orders as _,
-        &rows.users as _,
-        &rows.assets as _,
-        &rows.statuses as _,
-        &rows.states as _,
-        &rows.outcome_texts as _,
-        &rows.outcome_currencies as _,
-        &rows.credited as _,
-        &rows.credited_by as _,
-        &rows.clawed_back as _,
-        &rows.shortfalls as _,
-        &rows.clawed_back_by as _,
-        &rows.reviews as _,
-        &rows.last_jobs,
-    )
-    .execute(db)
-    .await?;
-    all_hit(result.rows_affected(), rows.payment_ids.len())
 }

@@ -5,7 +5,7 @@
 use jobs::Desk;
 use sqlx::PgConnection;
 
-use crate::tables::{all_hit, entry, hold, referral, transfer};
+use crate::tables::{all_hit, entry, hold, trade_referral, transfer};
 
 /// Stores holds opened and closed, transfers, entries, and what was fixed of referrals as trades were opened. Locks are
 /// held on all that it rests on.
@@ -13,7 +13,7 @@ use crate::tables::{all_hit, entry, hold, referral, transfer};
 /// All of it sees the tables as they were before: no hold that is opened here is closed here as well, since one that
 /// was opened and closed by the same batch is stored closed.
 pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let (changes, fixed) = (desk.book.changes(), referral::Fixed::of(desk));
+    let (changes, fixed) = (desk.book.changes(), trade_referral::Fixed::of(&desk.referrals.changed().inserted));
     if changes.is_empty() && fixed.trades.is_empty() {
         return Ok(());
     }

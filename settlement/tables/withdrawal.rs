@@ -1,14 +1,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use jobs::machines::withdrawal::WithdrawalState;
-use jobs::{Approval, DayKey, Desk, Destination, PrincipalId, UserId, Want, Withdrawal, WithdrawalId};
-use ledger::{AssetId, HoldId, JobId};
+use jobs::{DayKey, Desk, Destination, PrincipalId, UserId, Want, Withdrawal, WithdrawalId};
+use ledger::{AssetId, HoldId};
 use outbox::append;
-use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
 
 use crate::numeric::Numeric;
 use crate::tables::asset::amount;
-use crate::tables::{all_hit, corrupt};
+use crate::tables::{Loaded, all_hit, approval, corrupt};
 
 /// Adds the days of the limits that the loaded withdrawals use.
 pub(crate) fn days(desk: &Desk, want: &mut Want) {
@@ -16,181 +15,132 @@ pub(crate) fn days(desk: &Desk, want: &mut Want) {
     want.days.extend(used.map(|row| DayKey { user: row.user, asset: row.asset, day: row.day }));
 }
 
-/// Locks withdrawals in the order of their ids and reads them with their approvals.
-pub(crate) async fn load(db: &mut PgConnection, desk: &mut Desk, ids: &[i64]) -> Result<(), sqlx::Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let rows = sqlx::query!(
-        r#"
-        select id, user_id, requested_by, asset, rail, network, address, memo, amount as "amount: Numeric",
-            fee as "fee: Numeric", network_fee_max as "network_fee_max: Numeric", hold_id, content_hash, state,
-            approvals_needed, day, requested_at, approved_at, approved_until, closed_at, close_reason
-        from withdrawal where id = any ($1) order by id for no key update
-        "#,
-        ids,
-    )
-    .fetch_all(&mut *db)
-    .await?;
-    // Under the locks, so that no approval can be missing.
-    let mut approvals = load_approvals(db, ids).await?;
-    for row in rows {
-        let withdrawal = Withdrawal {
-            user: UserId(row.user_id),
-            requested_by: PrincipalId(row.requested_by),
-            asset: AssetId::new(row.asset),
-            to: Destination { rail: row.rail, network: row.network, address: row.address, memo: row.memo },
-            amount: amount(row.amount)?,
-            fee: amount(row.fee)?,
-            network_fee_max: amount(row.network_fee_max)?,
-            hold: HoldId(row.hold_id),
-            content_hash: row.content_hash.try_into().map_err(|_| corrupt("withdrawal.content_hash"))?,
-            state: WithdrawalState::parse(&row.state).ok_or_else(|| corrupt("withdrawal.state"))?,
-            approvals_needed: u8::try_from(row.approvals_needed).map_err(|_| corrupt("withdrawal.approvals_needed"))?,
-            day: row.day,
-            requested_at: row.requested_at,
-            approved: row.approved_at.zip(row.approved_until),
-            closed_at: row.closed_at,
-            close_reason: row.close_reason,
-            approvals: approvals.remove(&row.id).unwrap_or_default(),
-        };
-        desk.withdrawals.load(WithdrawalId(row.id), withdrawal);
-    }
-    Ok(())
-}
+/// Withdrawals, with their approvals.
+pub(crate) struct Table;
 
-async fn load_approvals(db: &mut PgConnection, ids: &[i64]) -> Result<FxHashMap<i64, Vec<Approval>>, sqlx::Error> {
-    let rows = sqlx::query!(
-        "select withdrawal_id, approver, valid_until from approval where withdrawal_id = any ($1) order by job_id",
-        ids,
-    )
-    .fetch_all(db)
-    .await?;
-    let mut approvals: FxHashMap<i64, Vec<Approval>> = FxHashMap::default();
-    for row in rows {
-        approvals.entry(row.withdrawal_id).or_default().push(Approval {
-            withdrawal: WithdrawalId(row.withdrawal_id),
-            approver: PrincipalId(row.approver),
-            valid_until: row.valid_until,
-        });
-    }
-    Ok(approvals)
-}
+impl Loaded for Table {
+    type Key = WithdrawalId;
+    type Row = Withdrawal;
 
-/// Stores the withdrawals that were requested and those that moved, and the approvals.
-pub(crate) async fn store(db: &mut PgConnection, desk: &Desk) -> Result<(), sqlx::Error> {
-    let changed = desk.withdrawals.changed();
-    insert(&mut *db, &changed.inserted).await?;
-    update(&mut *db, &changed.updated).await?;
-    insert_approvals(db, desk, &desk.approvals.changed().inserted).await
-}
-
-async fn insert(db: &mut PgConnection, rows: &[(&WithdrawalId, &Withdrawal)]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
+    /// Locks withdrawals in the order of their ids and reads them with their approvals.
+    async fn load(db: &mut PgConnection, desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
+        let ids: Vec<i64> = want.withdrawals.iter().map(|id| id.0).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = sqlx::query!(
+            r#"
+            select id, user_id, requested_by, asset, rail, network, address, memo, amount as "amount: Numeric",
+                fee as "fee: Numeric", network_fee_max as "network_fee_max: Numeric", hold_id, content_hash, state,
+                approvals_needed, day, requested_at, approved_at, approved_until, closed_at, close_reason
+            from withdrawal where id = any ($1) order by id for no key update
+            "#,
+            &ids,
+        )
+        .fetch_all(&mut *db)
+        .await?;
+        // Under the locks, so that no approval can be missing.
+        let mut approvals = approval::of(db, &ids).await?;
+        for row in rows {
+            let withdrawal = Withdrawal {
+                user: UserId(row.user_id),
+                requested_by: PrincipalId(row.requested_by),
+                asset: AssetId::new(row.asset),
+                to: Destination { rail: row.rail, network: row.network, address: row.address, memo: row.memo },
+                amount: amount(row.amount)?,
+                fee: amount(row.fee)?,
+                network_fee_max: amount(row.network_fee_max)?,
+                hold: HoldId(row.hold_id),
+                content_hash: row.content_hash.try_into().map_err(|_| corrupt("withdrawal.content_hash"))?,
+                state: WithdrawalState::parse(&row.state).ok_or_else(|| corrupt("withdrawal.state"))?,
+                approvals_needed: u8::try_from(row.approvals_needed)
+                    .map_err(|_| corrupt("withdrawal.approvals_needed"))?,
+                day: row.day,
+                requested_at: row.requested_at,
+                approved: row.approved_at.zip(row.approved_until),
+                closed_at: row.closed_at,
+                close_reason: row.close_reason,
+                approvals: approvals.remove(&row.id).unwrap_or_default(),
+            };
+            desk.withdrawals.load(WithdrawalId(row.id), withdrawal);
+        }
+        Ok(())
     }
-    let ids: Vec<i64> = rows.iter().map(|(id, _)| id.0).collect();
-    let users: Vec<i64> = rows.iter().map(|(_, row)| row.user.0).collect();
-    let requesters: Vec<i64> = rows.iter().map(|(_, row)| row.requested_by.0).collect();
-    let assets: Vec<i16> = rows.iter().map(|(_, row)| row.asset.get()).collect();
-    let rails: Vec<&str> = rows.iter().map(|(_, row)| row.to.rail.as_str()).collect();
-    let networks: Vec<&str> = rows.iter().map(|(_, row)| row.to.network.as_str()).collect();
-    let addresses: Vec<&str> = rows.iter().map(|(_, row)| row.to.address.as_str()).collect();
-    let memos: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.to.memo.as_deref()).collect();
-    let amounts: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.amount.minor())).collect();
-    let fees: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.fee.minor())).collect();
-    let caps: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.network_fee_max.minor())).collect();
-    let holds: Vec<i64> = rows.iter().map(|(_, row)| row.hold.0).collect();
-    let hashes: Vec<&[u8]> = rows.iter().map(|(_, row)| row.content_hash.as_slice()).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, row)| row.state.as_str()).collect();
-    let needed: Vec<i16> = rows.iter().map(|(_, row)| row.approvals_needed.into()).collect();
-    let days: Vec<NaiveDate> = rows.iter().map(|(_, row)| row.day).collect();
-    let requested: Vec<DateTime<Utc>> = rows.iter().map(|(_, row)| row.requested_at).collect();
-    let appended = append!(
-        db,
-        ids.len(),
-        "withdrawal" ("id, user_id, requested_by, asset, rail, network, address, memo, amount, fee, network_fee_max, \
-            hold_id, content_hash, state, approvals_needed, day, requested_at")
-            from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], \
-                $8::text[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bytea[], \
-                $14::text[], $15::smallint[], $16::date[], $17::timestamptz[]"):
-        &ids,
-        &users,
-        &requesters,
-        &assets,
-        &rails,
-        &networks,
-        &addresses,
-        &memos,
-        &amounts,
-        &fees,
-        &caps,
-        &holds,
-        &hashes,
-        &states,
-        &needed,
-        &days,
-        &requested,
-    )
-    .await?;
-    all_hit(appended, ids.len())
-}
 
-async fn update(db: &mut PgConnection, rows: &[(&WithdrawalId, &Withdrawal)]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
+    async fn insert(db: &mut PgConnection, _: &Desk, rows: &[(&WithdrawalId, &Withdrawal)]) -> Result<(), sqlx::Error> {
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| id.0).collect();
+        let users: Vec<i64> = rows.iter().map(|(_, row)| row.user.0).collect();
+        let requesters: Vec<i64> = rows.iter().map(|(_, row)| row.requested_by.0).collect();
+        let assets: Vec<i16> = rows.iter().map(|(_, row)| row.asset.get()).collect();
+        let rails: Vec<&str> = rows.iter().map(|(_, row)| row.to.rail.as_str()).collect();
+        let networks: Vec<&str> = rows.iter().map(|(_, row)| row.to.network.as_str()).collect();
+        let addresses: Vec<&str> = rows.iter().map(|(_, row)| row.to.address.as_str()).collect();
+        let memos: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.to.memo.as_deref()).collect();
+        let amounts: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.amount.minor())).collect();
+        let fees: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.fee.minor())).collect();
+        let caps: Vec<Numeric> = rows.iter().map(|(_, row)| Numeric(row.network_fee_max.minor())).collect();
+        let holds: Vec<i64> = rows.iter().map(|(_, row)| row.hold.0).collect();
+        let hashes: Vec<&[u8]> = rows.iter().map(|(_, row)| row.content_hash.as_slice()).collect();
+        let states: Vec<&str> = rows.iter().map(|(_, row)| row.state.as_str()).collect();
+        let needed: Vec<i16> = rows.iter().map(|(_, row)| row.approvals_needed.into()).collect();
+        let days: Vec<NaiveDate> = rows.iter().map(|(_, row)| row.day).collect();
+        let requested: Vec<DateTime<Utc>> = rows.iter().map(|(_, row)| row.requested_at).collect();
+        let appended = append!(
+            db,
+            ids.len(),
+            "withdrawal" ("id, user_id, requested_by, asset, rail, network, address, memo, amount, fee, network_fee_max, \
+                hold_id, content_hash, state, approvals_needed, day, requested_at")
+                from ("$1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], \
+                    $8::text[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bytea[], \
+                    $14::text[], $15::smallint[], $16::date[], $17::timestamptz[]"):
+            &ids,
+            &users,
+            &requesters,
+            &assets,
+            &rails,
+            &networks,
+            &addresses,
+            &memos,
+            &amounts,
+            &fees,
+            &caps,
+            &holds,
+            &hashes,
+            &states,
+            &needed,
+            &days,
+            &requested,
+        )
+        .await?;
+        all_hit(appended, ids.len())
     }
-    let ids: Vec<i64> = rows.iter().map(|(id, _)| id.0).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, row)| row.state.as_str()).collect();
-    let approved: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, row)| row.approved.map(|(at, _)| at)).collect();
-    let until: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, row)| row.approved.map(|(_, until)| until)).collect();
-    let closed: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, row)| row.closed_at).collect();
-    let reasons: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.close_reason.as_deref()).collect();
-    let result = sqlx::query!(
-        "
-        update withdrawal w
-        set state = u.state, approved_at = u.approved_at, approved_until = u.approved_until, closed_at = u.closed_at,
-            close_reason = u.close_reason
-        from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[])
-            as u (id, state, approved_at, approved_until, closed_at, close_reason)
-        where w.id = u.id
-        ",
-        &ids,
-        &states as _,
-        &approved as _,
-        &until as _,
-        &closed as _,
-        &reasons as _,
-    )
-    .execute(db)
-    .await?;
-    all_hit(result.rows_affected(), ids.len())
-}
 
-async fn insert_approvals(db: &mut PgConnection, desk: &Desk, rows: &[(&JobId, &Approval)]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
+    async fn update(db: &mut PgConnection, _: &Desk, rows: &[(&WithdrawalId, &Withdrawal)]) -> Result<(), sqlx::Error> {
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| id.0).collect();
+        let states: Vec<&str> = rows.iter().map(|(_, row)| row.state.as_str()).collect();
+        let approved: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, row)| row.approved.map(|(at, _)| at)).collect();
+        let until: Vec<Option<DateTime<Utc>>> =
+            rows.iter().map(|(_, row)| row.approved.map(|(_, until)| until)).collect();
+        let closed: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, row)| row.closed_at).collect();
+        let reasons: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.close_reason.as_deref()).collect();
+        let result = sqlx::query!(
+            "
+            update withdrawal w
+            set state = u.state, approved_at = u.approved_at, approved_until = u.approved_until, closed_at = u.closed_at,
+                close_reason = u.close_reason
+            from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+                as u (id, state, approved_at, approved_until, closed_at, close_reason)
+            where w.id = u.id
+            ",
+            &ids,
+            &states as _,
+            &approved as _,
+            &until as _,
+            &closed as _,
+            &reasons as _,
+        )
+        .execute(db)
+        .await?;
+        all_hit(result.rows_affected(), ids.len())
     }
-    let jobs: Vec<i64> = rows.iter().map(|(id, _)| id.0).collect();
-    let withdrawals: Vec<i64> = rows.iter().map(|(_, row)| row.withdrawal.0).collect();
-    let approvers: Vec<i64> = rows.iter().map(|(_, row)| row.approver.0).collect();
-    let until: Vec<DateTime<Utc>> = rows.iter().map(|(_, row)| row.valid_until).collect();
-    // What is approved is taken from the row itself; the foreign key holds them together.
-    let result = sqlx::query!(
-        "
-        insert into approval (job_id, withdrawal_id, approver, requester, beneficiary, content_hash, approved_at, valid_until)
-        select a.job_id, w.id, a.approver, w.requested_by, w.user_id, w.content_hash, $5, a.valid_until
-        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[])
-            as a (job_id, withdrawal_id, approver, valid_until)
-        join withdrawal w on w.id = a.withdrawal_id
-        ",
-        &jobs,
-        &withdrawals,
-        &approvers,
-        &until,
-        desk.now,
-    )
-    .execute(db)
-    .await?;
-    all_hit(result.rows_affected(), jobs.len())
 }

@@ -5,7 +5,12 @@ use rustc_hash::FxHashMap;
 
 /// The rows of one table that a batch has loaded, and what it did to them.
 ///
-/// Every change is journalled, so that a job that does not settle leaves no trace.
+/// Every change is journalled, so that a job that does not settle leaves no trace. Only a table that
+/// [`each_table`](crate::each_table) declares has rows: elsewhere nobody would undo them or store them.
+///
+/// ```compile_fail
+/// let kept_by_a_kind = jobs::Rows::<i64, i64>::empty();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rows<K, V> {
     rows: FxHashMap<K, Row<V>>,
@@ -34,13 +39,12 @@ pub struct Changed<'a, K, V> {
     pub updated: Vec<(&'a K, &'a V)>,
 }
 
-impl<K, V> Default for Rows<K, V> {
-    fn default() -> Self {
+impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
+    /// No rows yet.
+    pub(in crate::desk) fn empty() -> Self {
         Self { rows: FxHashMap::default(), journal: Vec::new() }
     }
-}
 
-impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
     /// Takes in a row as it is stored. The first one loaded for a key stands.
     pub fn load(&mut self, key: K, value: V) {
         if let Entry::Vacant(place) = self.rows.entry(key) {
@@ -86,12 +90,12 @@ impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
     }
 
     /// A moment to go back to.
-    pub fn mark(&self) -> usize {
+    pub(in crate::desk) fn mark(&self) -> usize {
         self.journal.len()
     }
 
     /// Undoes every change since the mark.
-    pub fn undo(&mut self, mark: usize) {
+    pub(in crate::desk) fn undo(&mut self, mark: usize) {
         while self.journal.len() > mark {
             match self.journal.pop() {
                 Some((key, Some(before))) => drop(self.rows.insert(key, before)),
@@ -117,5 +121,37 @@ impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
         changed.inserted.sort_by_key(|(key, _)| *key);
         changed.updated.sort_by_key(|(key, _)| *key);
         changed
+    }
+}
+
+/// The rows that a batch appends to a table, each once under a key: none of them is ever loaded or changed.
+#[derive(Clone, Debug)]
+pub struct Log<K, V>(Rows<K, V>);
+
+impl<K: Clone + Eq + Hash + Ord, V: Clone> Log<K, V> {
+    /// No rows yet.
+    pub(in crate::desk) fn empty() -> Self {
+        Self(Rows::empty())
+    }
+
+    /// Adds a row. If there is one under this key already, nothing happens and the answer is false.
+    #[must_use]
+    pub fn append(&mut self, key: K, row: V) -> bool {
+        self.0.insert(key, row)
+    }
+
+    /// A moment to go back to.
+    pub(in crate::desk) fn mark(&self) -> usize {
+        self.0.mark()
+    }
+
+    /// Undoes every change since the mark.
+    pub(in crate::desk) fn undo(&mut self, mark: usize) {
+        self.0.undo(mark);
+    }
+
+    /// What is to be stored, in the order of the keys.
+    pub fn appended(&self) -> Vec<(&K, &V)> {
+        self.0.changed().inserted
     }
 }
