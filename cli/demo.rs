@@ -19,7 +19,7 @@ mod trades;
 mod withdrawals;
 
 use anyhow::{Result, anyhow};
-use settlement::verify::verify;
+use integrity::verify;
 
 use crate::client::Answer;
 use crate::config;

@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let url = config::owner_database()?;
     let pool = open_as_owner(&url, "holdfast verify").await?;
     require_schema(&pool).await?;
-    let found = settlement::verify::verify(&pool).await;
+    let found = integrity::verify(&pool).await;
     let found = found.context("the checks could not run").map_err(Failure::cannot_start)?;
     pool.close().await;
     if arguments.json {

@@ -25,7 +25,6 @@ mod timers;
 mod trust;
 mod turn;
 mod verification;
-pub mod verify;
 mod within;
 
 pub use committed::{Committed, Done, End, Watcher};

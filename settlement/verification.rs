@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 use crate::tables::corrupt;
-use crate::verify::{ASSETS_BALANCE, Verification, verify};
+use integrity::{ASSETS_BALANCE, Verification, verify};
 
 /// How long a verification may take before another worker begins it anew.
 const LEASE: Duration = Duration::from_mins(10);

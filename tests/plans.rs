@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::DateTime;
+use integrity::verify_within;
 use outbox::{Parked, Postponed, PutOff, Run, Suspects};
-use settlement::verify::verify_within;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
 use crate::harness::{Db, lock, mark_paid, register};

@@ -108,7 +108,7 @@ async fn a_row_without_its_job_ends_with_a_person() {
     assert_eq!(db.drain().await, Report { settled: 2, parked: 1, ..Report::default() });
     assert_eq!((db.outcome(before).await.as_str(), db.outcome(after).await.as_str()), ("settled", "settled"));
     assert_eq!(db.outcome(1_000_000).await, "parked unreadable");
-    let found = settlement::verify::verify(&db.worker).await.unwrap();
+    let found = integrity::verify(&db.worker).await.unwrap();
     assert_eq!(found.failed().map(|check| check.name).collect::<Vec<_>>(), ["queue-rows-have-jobs"]);
 }
 

@@ -359,7 +359,7 @@ async fn a_verification_under_way_is_waited_for() {
     let mut verifying = db.worker.begin_with("begin isolation level repeatable read read only").await.unwrap();
     sqlx::query!("lock table only job in access share mode").execute(&mut *verifying).await.unwrap();
     assert_eq!(refusal(swap_in(&db.owner, 0, 3, "ann").await).code, "55P03");
-    assert!(settlement::verify::verify_within(&mut verifying).await.unwrap().is_clean());
+    assert!(integrity::verify_within(&mut verifying).await.unwrap().is_clean());
     verifying.rollback().await.unwrap();
     swap_in(&db.owner, 0, 3, "ann").await.unwrap();
     db.verified().await;

@@ -243,7 +243,7 @@ async fn only_holdfast_expires_a_trade() {
     assert_eq!(db.outcome(refund).await, "rejected not_holdfast");
     assert_eq!(state(&db, trade).await, "awaiting_payment");
     // What was forged stays on the record, and verify names it.
-    let broken = settlement::verify::verify(&db.worker).await.unwrap();
+    let broken = integrity::verify(&db.worker).await.unwrap();
     assert_eq!(broken.failed().map(|check| check.name).collect::<Vec<_>>(), ["caused-jobs-have-causes"]);
     assert_ne!(SUBMITTER, 1);
 }

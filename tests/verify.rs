@@ -6,10 +6,10 @@ mod corruptions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
+use integrity::{Check, Verification, verify, verify_within};
 use jobs::{AnyJob, PauseScope, Verify};
 use providers::nowpayments::PaymentStatus;
 use providers::nowpayments::PaymentStatus::{Expired, Finished, Refunded, Waiting};
-use settlement::verify::{Check, Verification, verify, verify_within};
 use settlement::{lease_verification, settle_verification};
 use simulators::nowpayments::Payment;
 use sqlx::{AssertSqlSafe, raw_sql};

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use integrity::Verification;
 use ledger::Asset;
-use settlement::verify::Verification;
 
 use super::Play;
 use super::books::Compared;

@@ -242,7 +242,7 @@ async fn main() -> Result<()> {
 impl Bench {
     /// The books must agree after whatever was measured.
     async fn end(self) -> Result<()> {
-        let verification = settlement::verify::verify(&self.server.owner).await?;
+        let verification = integrity::verify(&self.server.owner).await?;
         if !verification.is_clean() {
             bail!("the books do not agree after the run:\n{verification}");
         }

@@ -30,7 +30,7 @@ impl Twin {
 
     /// Checks the books and lets go of the database.
     pub(crate) async fn end(self) -> Result<&'static str> {
-        let verification = settlement::verify::verify(&self.server.owner).await.context("verifying")?;
+        let verification = integrity::verify(&self.server.owner).await.context("verifying")?;
         ensure!(verification.is_clean(), "the books of {} do not agree:\n{verification}", self.name);
         self.server.stop().await?;
         Ok(self.name)

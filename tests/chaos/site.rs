@@ -118,7 +118,7 @@ impl Site {
     }
 
     pub(super) async fn verified(&self) {
-        let verification = settlement::verify::verify(&self.owner).await.unwrap();
+        let verification = integrity::verify(&self.owner).await.unwrap();
         assert!(verification.is_clean(), "{verification}");
     }
 }

@@ -5,7 +5,7 @@ use super::Db;
 impl Db {
     /// Checks that the books are right. Every test that moves money ends with it.
     pub(crate) async fn verified(&self) {
-        let found = settlement::verify::verify(&self.worker).await.unwrap();
+        let found = integrity::verify(&self.worker).await.unwrap();
         let mut wrong = String::new();
         for check in found.failed() {
             writeln!(

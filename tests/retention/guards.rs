@@ -1,7 +1,7 @@
 //! What nobody gets past: neither other roles, nor who changes what is left behind the back of the guards.
 
+use integrity::verify;
 use outbox::{copy_kept, drop_spent, retention_plan, swap_in};
-use settlement::verify::verify;
 
 use super::{old_scene, retain};
 use crate::harness::{refusal, run};

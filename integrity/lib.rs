@@ -107,16 +107,16 @@ struct Finding {
 /// and walks through a whole table in the order of its key, page by page at random, to find none.
 macro_rules! check {
     ($db:ident, $name:literal, $proves:literal, $sql:literal $(, $argument:expr)*) => {
-        sqlx::query_as!(crate::verify::Finding, $sql $(, $argument)*)
+        sqlx::query_as!(crate::Finding, $sql $(, $argument)*)
             .fetch_all($db)
             .await
-            .map(|findings| crate::verify::Check::of($name, $proves, findings))
+            .map(|findings| crate::Check::of($name, $proves, findings))
     };
 }
 use check;
 
 /// The check whose rows begin with the code of an asset and a colon.
-pub(crate) const ASSETS_BALANCE: &str = "posted-sums-to-zero";
+pub const ASSETS_BALANCE: &str = "posted-sums-to-zero";
 
 /// Runs every check in one snapshot. Reads only; any role that may read may run it.
 ///
