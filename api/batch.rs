@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, TradeId, kind_info};
+use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, Subject, SubjectType, TradeId, kind_info};
 use outbox::{Ask, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,7 +16,6 @@ use crate::auth::Submitter;
 use crate::body::{BATCH_BYTES_MAX, read_json};
 use crate::extract::Thing;
 use crate::headers::{is_key, malformed_key, trace_parent};
-use crate::job::trade_of;
 use crate::params::AskingMany;
 use crate::problem::{Problem, ProblemDocument};
 use crate::recorder::Written;
@@ -186,7 +185,9 @@ fn job(item: &Item<'_>) -> Result<AnyJob, Problem> {
 
 /// What the single requests are answered with 404.
 async fn refuse_unknown_trades(api: &Api, items: &mut [Read]) -> Result<(), Problem> {
-    let named = |item: &Read| item.job.as_ref().ok().and_then(|(job, _)| trade_of(job));
+    let is_trade = |subject: &Subject| subject.sort() == SubjectType::Trade;
+    let named =
+        |item: &Read| item.job.as_ref().ok().and_then(|(job, _)| job.named()).filter(is_trade).map(Subject::number);
     let mut ids: Vec<i64> = items.iter().filter_map(named).collect();
     if ids.is_empty() {
         return Ok(());

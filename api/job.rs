@@ -1,7 +1,8 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, JobRef, Kind, LockEscrow, UserFlag, UserRegister, WithdrawalDecision, WithdrawalRequest};
+use jobs::{AnyJob, JobRef, Subject};
+use ledger::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -133,17 +134,14 @@ impl JobState {
 }
 
 impl About {
-    /// What a job of this id and kind is about, where its payload names `named`: the trade, the
-    /// withdrawal or else the person in it.
-    fn of(id: i64, kind: &str, named: Option<i64>) -> Self {
+    /// The names of a subject in a document; `None` where nobody knows what a job is about.
+    fn of(subject: Option<Subject>) -> Self {
         let about = Self::default();
-        match kind {
-            UserRegister::NAME => Self { user_id: Some(id), ..about },
-            UserFlag::NAME => Self { user_id: named, ..about },
-            LockEscrow::NAME => Self { trade_id: Some(id), ..about },
-            WithdrawalRequest::NAME => Self { withdrawal_id: Some(id), ..about },
-            WithdrawalDecision::NAME => Self { withdrawal_id: named, ..about },
-            _ => Self { trade_id: named, ..about },
+        match subject {
+            Some(Subject::Trade(id)) => Self { trade_id: Some(id.0), ..about },
+            Some(Subject::Withdrawal(id)) => Self { withdrawal_id: Some(id.0), ..about },
+            Some(Subject::Person(id)) => Self { user_id: Some(id.0), ..about },
+            Some(Subject::Payment(_) | Subject::Job(_)) | None => about,
         }
     }
 }
@@ -151,7 +149,7 @@ impl About {
 impl JobDocument {
     /// The document of a job that was recorded just now.
     pub(crate) fn queued(id: i64, job: &AnyJob, received_at: DateTime<Utc>) -> Self {
-        let kind = job.info().name;
+        let (kind, about) = (job.info().name, About::of(Some(job.subject(JobId(id)))));
         Self {
             id: id.to_string(),
             kind: kind.to_owned(),
@@ -165,8 +163,8 @@ impl JobDocument {
             last_error: None,
             parked: None,
             payload_dropped_at: None,
-            about: About::of(id, kind, named_by(job)),
-            links: links(id, About::of(id, kind, named_by(job))),
+            about,
+            links: links(id, about),
         }
     }
 
@@ -197,37 +195,6 @@ impl JobDocument {
     pub(crate) fn location(&self) -> &str {
         &self.links.job
     }
-}
-
-/// The trade that a job is about, if it is about one that exists before it.
-pub(crate) fn trade_of(job: &AnyJob) -> Option<i64> {
-    match job {
-        AnyJob::TradeEvent(event) => Some(event.trade_id.0),
-        AnyJob::Release(release) => Some(release.trade_id.0),
-        AnyJob::Refund(refund) => Some(refund.trade_id.0),
-        AnyJob::TimerExpiry(timer) => Some(timer.trade_id.0),
-        AnyJob::ReferralCommission(commission) => Some(commission.trade_id.0),
-        AnyJob::UserRegister(_)
-        | AnyJob::WithdrawalRequest(_)
-        | AnyJob::WithdrawalDecision(_)
-        | AnyJob::UserFlag(_)
-        | AnyJob::DepositCredit(_)
-        | AnyJob::LockEscrow(_)
-        | AnyJob::Pause(_)
-        | AnyJob::ParkedDecision(_)
-        | AnyJob::Verify(_) => None,
-    }
-}
-
-/// The same, or the withdrawal or the person where those are what it is about.
-fn named_by(job: &AnyJob) -> Option<i64> {
-    if let AnyJob::WithdrawalDecision(decision) = job {
-        return Some(decision.withdrawal_id.0);
-    }
-    if let AnyJob::UserFlag(flag) = job {
-        return Some(flag.user_id.0);
-    }
-    trade_of(job)
 }
 
 fn links(id: i64, about: About) -> Links {
@@ -297,7 +264,8 @@ impl From<JobRow> for JobDocument {
             (None, _, _) | (_, None, _) | (_, _, None) => None,
         };
         let named = row.named.and_then(|text| text.parse().ok());
-        let about = About::of(id, &row.kind, named);
+        // Of a kind that a newer release has brought nothing is known.
+        let about = About::of(jobs::kind_info(&row.kind).and_then(|kind| kind.about.subject(JobId(id), named)));
         Self {
             id: id.to_string(),
             kind: row.kind,

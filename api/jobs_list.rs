@@ -168,7 +168,8 @@ async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result
         where j.id = any ($1) and j.id between $2 and $3
             and ($4 = '' or $4 = coalesce(x.status, case when p.job_id is not null then 'parked' else 'queued' end))
             and ($5::text is null or j.kind = $5)
-            and ($6::bigint is null or j.id = $6 or b.subject = $6 or p.subject = $6
+            and ($6::bigint is null or j.id = $6 or (b.subject = $6 and b.subject_type is distinct from 'payment')
+                or (p.subject = $6 and p.subject_type is distinct from 'payment')
                 or $6::text in (j.payload ->> 'trade_id', j.payload ->> 'withdrawal_id', j.payload ->> 'job_id'))
         order by j.id desc
         limit $7

@@ -1,5 +1,6 @@
 //! Jobs, and where each of them is.
 
+use jobs::{KINDS, KindInfo};
 use sqlx::{Error, PgConnection};
 
 use crate::{Check, check};
@@ -8,6 +9,7 @@ pub(super) async fn checks(db: &mut PgConnection) -> Result<Vec<Check>, Error> {
     Ok(vec![
         jobs_are_in_one_place(db).await?,
         queue_rows_have_jobs(db).await?,
+        queue_rows_know_their_subject(db).await?,
         jobs_have_one_request(db).await?,
         requests_agree_with_jobs(db).await?,
         partitions_exist(db).await?,
@@ -57,6 +59,42 @@ async fn queue_rows_have_jobs(db: &mut PgConnection) -> Result<Check, Error> {
         order by r.job_id, r.what
         limit (select 20)
         "#
+    )
+}
+
+/// What a kind is about is a matter of the registry, and which of them a payload names is its own. Of a kind that a newer
+/// release has brought nothing is known, and a row of an older one does not say of which sort its subject is.
+async fn queue_rows_know_their_subject(db: &mut PgConnection) -> Result<Check, Error> {
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let sorts: Vec<&str> = KINDS.iter().map(|kind| kind.about.sort.as_str()).collect();
+    let named = |kind: &KindInfo| if kind.about.is_named { kind.about.sort.field() } else { None };
+    let fields: Vec<Option<&str>> = KINDS.iter().map(named).collect();
+    check!(
+        db,
+        "queue-rows-know-their-subject",
+        "Every outbox row and parked row says what its job is about, as its kind and payload say it.",
+        r#"
+        select format('%s: job %s (%s) is about %s %s, not %s %s', q.what, j.id, j.kind, k.sort, n.number, q.subject_type,
+                q.subject) as "row!",
+            count(*) over () as "total!"
+        from (
+            select 'outbox' as what, job_id, subject, subject_type from outbox
+            union all
+            select 'parked', job_id, subject, subject_type from parked
+        ) q
+        join job j on j.id = q.job_id
+        join unnest($1::text[], $2::text[], $3::text[]) as k (kind, sort, field) on k.kind = j.kind
+        cross join lateral (
+            select case when k.field is null then j.id::text else j.payload ->> k.field end as number
+        ) n
+        where q.subject_type <> k.sort
+            or (q.subject::text <> n.number and (q.subject_type is not null or k.sort <> 'payment'))
+        order by j.id
+        limit (select 20)
+        "#,
+        &kinds as _,
+        &sorts as _,
+        &fields as _
     )
 }
 

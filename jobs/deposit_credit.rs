@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Want};
 use crate::ids::{InboxId, PaymentKey, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Settlement, Verdict, doubled};
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Settlement, Verdict, doubled};
 use crate::machines::deposit::{DepositMove, DepositState, Review, next};
 use crate::receivable;
+use crate::subject::About;
 use crate::terms::Assets;
 
 pub use crate::machines::deposit::Stage;
@@ -107,15 +108,7 @@ impl Kind for DepositCredit {
     const NAME: &'static str = "deposit-credit";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Internal;
-
-    fn subject(&self) -> Option<i64> {
-        // Inbox rows and jobs are numbered apart, and a subject is a job's number.
-        None
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
+    const ABOUT: About<Self> = About::Payment(|job| job.inbox_id);
 
     fn rows(&self, want: &mut Want) {
         want.inbox.insert(self.inbox_id);

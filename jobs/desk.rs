@@ -11,6 +11,7 @@ use crate::pause::{PauseChange, PauseKey, Paused};
 use crate::people::{Flagged, Principal, User};
 use crate::referral::{Commission, Referral};
 use crate::rules::Rules;
+use crate::subject::Subject;
 use crate::terms::Assets;
 use crate::trade::Trade;
 use crate::withdrawal::{Approval, Day, DayKey, Withdrawal};
@@ -154,6 +155,15 @@ impl Desk {
     /// The verdict that parks the job, if the account was not loaded.
     pub fn account(&self, key: AccountKey) -> Result<AccountId, Verdict> {
         self.book.account_id(&key).ok_or_else(|| Verdict::contradiction(format!("account {key:?} was not loaded")))
+    }
+
+    /// The asset that a loaded trade or withdrawal is of.
+    pub fn asset_of(&self, subject: Subject) -> Option<AssetId> {
+        match subject {
+            Subject::Trade(id) => self.trades.get(&id).map(|trade| trade.asset),
+            Subject::Withdrawal(id) => self.withdrawals.get(&id).map(|withdrawal| withdrawal.asset),
+            Subject::Person(_) | Subject::Payment(_) | Subject::Job(_) => None,
+        }
     }
 
     /// Whether this principal may decide on other people's money.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::desk::{Desk, Want};
 use crate::ids::PrincipalId;
 use crate::reason::Reason;
+use crate::subject::About;
 use crate::terms::Assets;
 
 /// A class of workers.
@@ -106,15 +107,20 @@ pub trait Kind: Serialize + DeserializeOwned {
     /// Whether it can move or hold money, so that cancelling one takes two people. Only a kind that
     /// certainly cannot says false.
     const MOVES_MONEY: bool = true;
+    /// What its jobs are about.
+    const ABOUT: About<Self>;
+    /// Whether what was received later about the same subject, and is of such a kind as well, waits for a job of it that
+    /// has to wait. A timer never holds up an event, and what is caused was not asked for.
+    const IN_ORDER: bool = false;
 
-    /// What the job is about, if that is known before it has an id.
-    fn subject(&self) -> Option<i64>;
-
-    /// Checks what can be checked without the database, so that bad input never becomes a job.
+    /// Checks what can be checked without the database, so that bad input never becomes a job. Most payloads have
+    /// nothing that their types do not check.
     ///
     /// # Errors
     /// [`Invalid`] names the field and the rule; the client must send something else.
-    fn check(&self, assets: &Assets) -> Result<(), Invalid>;
+    fn check(&self, _assets: &Assets) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// Names the rows that the payload names.
     fn rows(&self, want: &mut Want);
@@ -131,9 +137,10 @@ pub trait Kind: Serialize + DeserializeOwned {
     /// Names the people and accounts that those rows imply.
     fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want);
 
-    /// The assets that it touches, as far as the desk tells: while one is paused the job is put off.
-    fn assets(&self, _: &Desk) -> Vec<AssetId> {
-        Vec::new()
+    /// The assets that it touches, as far as the desk tells: while one is paused the job is put off. Unless a kind says
+    /// otherwise, that is the asset of the trade or withdrawal that the payload names.
+    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
+        Self::ABOUT.named(self).and_then(|subject| desk.asset_of(subject)).into_iter().collect()
     }
 
     /// The way by which it sends money out: while that is paused the job is put off.

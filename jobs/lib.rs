@@ -23,6 +23,7 @@ mod refund;
 mod registry;
 mod release;
 mod rules;
+mod subject;
 mod terms;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the figures of a test are small")]
@@ -53,6 +54,7 @@ pub use refund::Refund;
 pub use registry::{AnyJob, BadPayload, KINDS, KindInfo, kind_info};
 pub use release::Release;
 pub use rules::Rules;
+pub use subject::{About, Subject, SubjectRule, SubjectType};
 pub use terms::{AssetTerms, Assets, WithdrawTerms};
 pub use timer_expiry::TimerExpiry;
 pub use trade::{MakerSide, Trade};

@@ -1,4 +1,4 @@
-use ledger::{Amount, AssetId, Subject};
+use ledger::{Amount, AssetId, HoldSubject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -7,6 +7,7 @@ use crate::ids::{TradeId, UserId};
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeState;
 use crate::reason::Reason;
+use crate::subject::{About, SubjectType};
 use crate::terms::{AssetTerms, Assets};
 use crate::trade::{MakerSide, Trade};
 use crate::{receivable, referral};
@@ -50,10 +51,7 @@ impl Kind for LockEscrow {
     const NAME: &'static str = "lock-escrow";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        None
-    }
+    const ABOUT: About<Self> = About::New(SubjectType::Trade);
 
     fn check(&self, assets: &Assets) -> Result<(), Invalid> {
         self.read(assets).map(|_| ())
@@ -104,7 +102,7 @@ impl Decide for LockEscrow {
             return Reason::InsufficientFunds.into();
         };
         let id = TradeId(job.id.0);
-        let hold = match desk.book.open_hold(job.id, wallet, Subject(id.0), amount) {
+        let hold = match desk.book.open_hold(job.id, wallet, HoldSubject(id.0), amount) {
             Ok(hold) => hold,
             Err(error) => return error.into(),
         };

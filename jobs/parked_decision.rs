@@ -8,6 +8,7 @@ use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, V
 use crate::pause::check_reason;
 use crate::reason::Reason;
 use crate::registry::kind_info;
+use crate::subject::About;
 use crate::terms::Assets;
 
 /// How long the first of two decisions waits for the second.
@@ -99,12 +100,9 @@ impl Kind for ParkedDecision {
     const NAME: &'static str = "parked-decision";
     const LANE: Lane = Lane::Operate;
     const ORIGIN: Origin = Origin::Operator;
+    // Not the parked job: what waits for that must not wait for what is decided about it.
+    const ABOUT: About<Self> = About::Itself;
     const MOVES_MONEY: bool = false;
-
-    fn subject(&self) -> Option<i64> {
-        // Not the parked job's: what waits for that must not wait for what is decided about it.
-        None
-    }
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {
         check_reason(&self.reason)

@@ -9,6 +9,7 @@ use crate::ids::PrincipalId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
 use crate::reason::Reason;
 use crate::registry::kind_info;
+use crate::subject::About;
 use crate::terms::Assets;
 
 /// The ways that money leaves. The texts are stored and never renamed.
@@ -140,11 +141,8 @@ impl Kind for Pause {
     const NAME: &'static str = "pause";
     const LANE: Lane = Lane::Operate;
     const ORIGIN: Origin = Origin::Operator;
+    const ABOUT: About<Self> = About::Itself;
     const MOVES_MONEY: bool = false;
-
-    fn subject(&self) -> Option<i64> {
-        None
-    }
 
     fn check(&self, assets: &Assets) -> Result<(), Invalid> {
         if !self.is_known(assets) {

@@ -1,14 +1,14 @@
-use ledger::{AssetId, Code, Purpose, fee_floor};
+use ledger::{Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Want};
 use crate::ids::{PrincipalId, TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Parking, Verdict};
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Parking, Verdict};
 use crate::machines::trade::TradeState;
 use crate::reason::Reason;
 use crate::receivable;
 use crate::referral::{Commission, share};
-use crate::terms::Assets;
+use crate::subject::About;
 
 /// Pays a referrer their share of a released trade's fees, out of the fee account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,14 +28,7 @@ impl Kind for ReferralCommission {
     const NAME: &'static str = "referral-commission";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Internal;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.trade_id.0)
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
+    const ABOUT: About<Self> = About::Trade(|job| job.trade_id);
 
     fn rows(&self, want: &mut Want) {
         want.trades.insert(self.trade_id);
@@ -48,10 +41,6 @@ impl Kind for ReferralCommission {
             want.accounts.insert(Desk::wallet(self.referrer_id, trade.asset));
             want.existing.insert(Desk::receivable(self.referrer_id, trade.asset));
         }
-    }
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

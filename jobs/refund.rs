@@ -1,4 +1,3 @@
-use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +8,7 @@ use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
 use crate::receivable;
 use crate::registry::AnyJob;
+use crate::subject::About;
 use crate::terms::Assets;
 use crate::trade::{Actor, Trade, judge};
 
@@ -41,10 +41,8 @@ impl Kind for Refund {
     const NAME: &'static str = "refund";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.trade_id.0)
-    }
+    const ABOUT: About<Self> = About::Trade(|job| job.trade_id);
+    const IN_ORDER: bool = true;
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {
         match self.user_id {
@@ -62,10 +60,6 @@ impl Kind for Refund {
             want.existing.insert(Desk::wallet(trade.seller, trade.asset));
             want.existing.insert(Desk::receivable(trade.seller, trade.asset));
         }
-    }
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

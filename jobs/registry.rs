@@ -1,4 +1,4 @@
-use ledger::AssetId;
+use ledger::{AssetId, JobId};
 
 use crate::deposit_credit::DepositCredit;
 use crate::desk::{Desk, Want};
@@ -9,6 +9,7 @@ use crate::pause::Pause;
 use crate::referral_commission::ReferralCommission;
 use crate::refund::Refund;
 use crate::release::Release;
+use crate::subject::{Subject, SubjectRule};
 use crate::terms::Assets;
 use crate::timer_expiry::TimerExpiry;
 use crate::trade_event::TradeEvent;
@@ -29,6 +30,23 @@ pub struct KindInfo {
     pub origin: Origin,
     /// See [`Kind::MOVES_MONEY`].
     pub moves_money: bool,
+    /// See [`Kind::ABOUT`].
+    pub about: SubjectRule,
+    /// See [`Kind::IN_ORDER`].
+    pub in_order: bool,
+}
+
+impl KindInfo {
+    const fn of<K: Kind>() -> Self {
+        Self {
+            name: K::NAME,
+            lane: K::LANE,
+            origin: K::ORIGIN,
+            moves_money: K::MOVES_MONEY,
+            about: K::ABOUT.rule(),
+            in_order: K::IN_ORDER,
+        }
+    }
 }
 
 /// The payload does not read as one of its kind.
@@ -46,12 +64,7 @@ pub enum BadPayload {
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
         /// Every registered kind.
-        pub const KINDS: &[KindInfo] = &[$(KindInfo {
-            name: <$kind as Kind>::NAME,
-            lane: <$kind as Kind>::LANE,
-            origin: <$kind as Kind>::ORIGIN,
-            moves_money: <$kind as Kind>::MOVES_MONEY,
-        }),+];
+        pub const KINDS: &[KindInfo] = &[$(KindInfo::of::<$kind>()),+];
 
         /// A job of any registered kind.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,19 +87,17 @@ macro_rules! kinds {
 
             /// The kind.
             pub const fn info(&self) -> KindInfo {
-                match self {
-                    $(Self::$kind(_) => KindInfo {
-                        name: <$kind as Kind>::NAME,
-                        lane: <$kind as Kind>::LANE,
-                        origin: <$kind as Kind>::ORIGIN,
-                        moves_money: <$kind as Kind>::MOVES_MONEY,
-                    },)+
-                }
+                match self { $(Self::$kind(_) => const { KindInfo::of::<$kind>() },)+ }
             }
 
-            /// See [`Kind::subject`].
-            pub fn subject(&self) -> Option<i64> {
-                match self { $(Self::$kind(kind) => kind.subject(),)+ }
+            /// What the payload names that the job is about; `None` where that bears the number of the job.
+            pub fn named(&self) -> Option<Subject> {
+                match self { $(Self::$kind(kind) => <$kind as Kind>::ABOUT.named(kind),)+ }
+            }
+
+            /// What a job of this number is about. See [`Kind::ABOUT`].
+            pub fn subject(&self, job: JobId) -> Subject {
+                self.named().unwrap_or(Subject::new(self.info().about.sort, job.0))
             }
 
             /// See [`Kind::check`].

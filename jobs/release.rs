@@ -1,12 +1,12 @@
-use ledger::{Amount, AssetId, Code, Purpose, fee_floor};
+use ledger::{Amount, Code, Purpose, fee_floor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
-use crate::terms::Assets;
+use crate::subject::About;
 use crate::trade::{Actor, Trade, judge};
 use crate::{receivable, referral};
 
@@ -25,14 +25,8 @@ impl Kind for Release {
     const NAME: &'static str = "release";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.trade_id.0)
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
+    const ABOUT: About<Self> = About::Trade(|job| job.trade_id);
+    const IN_ORDER: bool = true;
 
     fn rows(&self, want: &mut Want) {
         want.trades.insert(self.trade_id);
@@ -49,10 +43,6 @@ impl Kind for Release {
                 commission.accounts(desk, job, want);
             }
         }
-    }
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
     }
 }
 

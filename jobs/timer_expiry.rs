@@ -1,15 +1,14 @@
-use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::desk::{Desk, Want};
 use crate::ids::TradeId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::TradeMove;
 use crate::reason::Reason;
 use crate::refund;
 use crate::registry::AnyJob;
-use crate::terms::Assets;
+use crate::subject::About;
 use crate::trade::{Actor, Trade, judge};
 
 /// The time for paying is over: the trade expires, and its money goes back to the seller.
@@ -50,14 +49,7 @@ impl Kind for TimerExpiry {
     const NAME: &'static str = "timer-expiry";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Internal;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.trade_id.0)
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
+    const ABOUT: About<Self> = About::Trade(|job| job.trade_id);
 
     fn rows(&self, want: &mut Want) {
         want.trades.insert(self.trade_id);
@@ -65,10 +57,6 @@ impl Kind for TimerExpiry {
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
-    }
 }
 
 impl Decide for TimerExpiry {

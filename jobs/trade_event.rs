@@ -1,5 +1,4 @@
 use chrono::TimeDelta;
-use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +8,7 @@ use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
 use crate::machines::trade::{TradeMove, TradeState};
 use crate::reason::Reason;
 use crate::refund;
+use crate::subject::About;
 use crate::terms::Assets;
 use crate::timer_expiry::TimerExpiry;
 use crate::trade::{Actor, Trade, judge};
@@ -62,10 +62,8 @@ impl Kind for TradeEvent {
     const NAME: &'static str = "trade-event";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.trade_id.0)
-    }
+    const ABOUT: About<Self> = About::Trade(|job| job.trade_id);
+    const IN_ORDER: bool = true;
 
     fn check(&self, _: &Assets) -> Result<(), Invalid> {
         match (self.event, self.minutes) {
@@ -85,10 +83,6 @@ impl Kind for TradeEvent {
     }
 
     fn accounts(&self, _: &Desk, _: &Job, _: &mut Want) {}
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.trades.get(&self.trade_id).map(|trade| trade.asset).into_iter().collect()
-    }
 }
 
 impl Decide for TradeEvent {

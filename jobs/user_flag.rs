@@ -6,6 +6,7 @@ use crate::ids::UserId;
 use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::people::{Flagged, Tier};
 use crate::reason::Reason;
+use crate::subject::About;
 use crate::terms::Assets;
 
 /// Longest reason, in bytes.
@@ -37,10 +38,7 @@ impl Kind for UserFlag {
     const NAME: &'static str = "user-flag";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.user_id.0)
-    }
+    const ABOUT: About<Self> = About::Person(|job| job.user_id);
 
     fn scope(&self) -> Scope {
         Scope::Operate

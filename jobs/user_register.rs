@@ -3,10 +3,10 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::UserId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
 use crate::people::{Referrer, Tier, User};
 use crate::reason::Reason;
-use crate::terms::Assets;
+use crate::subject::{About, SubjectType};
 
 /// Registers a person. Their id is the id of this job.
 ///
@@ -24,15 +24,8 @@ impl Kind for UserRegister {
     const NAME: &'static str = "user-register";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
+    const ABOUT: About<Self> = About::New(SubjectType::Person);
     const MOVES_MONEY: bool = false;
-
-    fn subject(&self) -> Option<i64> {
-        None
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
 
     fn rows(&self, want: &mut Want) {
         want.users.extend(self.referrer_id);

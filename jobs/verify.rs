@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
-use crate::terms::Assets;
+use crate::kind::{Decide, Job, Kind, Lane, Origin, Scope, Verdict};
+use crate::subject::About;
 
 /// Runs the integrity checks and records what they found. It reads everything and takes long, so
 /// it is leased by a loop of its own and never part of a batch.
@@ -15,15 +15,8 @@ impl Kind for Verify {
     const NAME: &'static str = "verify";
     const LANE: Lane = Lane::Verify;
     const ORIGIN: Origin = Origin::Operator;
+    const ABOUT: About<Self> = About::Itself;
     const MOVES_MONEY: bool = false;
-
-    fn subject(&self) -> Option<i64> {
-        None
-    }
-
-    fn check(&self, _: &Assets) -> Result<(), Invalid> {
-        Ok(())
-    }
 
     fn rows(&self, _: &mut Want) {}
 

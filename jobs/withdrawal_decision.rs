@@ -1,5 +1,4 @@
 use chrono::{DateTime, Utc};
-use ledger::AssetId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +8,7 @@ use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
 use crate::machines::withdrawal::{WithdrawalMove, next};
 use crate::reason::Reason;
 use crate::receivable;
+use crate::subject::About;
 use crate::terms::Assets;
 use crate::withdrawal::{Approval, Content, Withdrawal, approve, find};
 
@@ -51,10 +51,7 @@ impl Kind for WithdrawalDecision {
     const NAME: &'static str = "withdrawal-decision";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        Some(self.withdrawal_id.0)
-    }
+    const ABOUT: About<Self> = About::Withdrawal(|job| job.withdrawal_id);
 
     fn scope(&self) -> Scope {
         match self.decision {
@@ -96,10 +93,6 @@ impl Kind for WithdrawalDecision {
         if self.scope() == Scope::Operate {
             want.principals.insert(job.submitted_by);
         }
-    }
-
-    fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-        desk.withdrawals.get(&self.withdrawal_id).map(|withdrawal| withdrawal.asset).into_iter().collect()
     }
 }
 

@@ -1,4 +1,4 @@
-use ledger::{Amount, AssetId, Subject};
+use ledger::{Amount, AssetId, HoldSubject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +9,7 @@ use crate::machines::withdrawal::WithdrawalState;
 use crate::pause::RAILS;
 use crate::reason::Reason;
 use crate::receivable;
+use crate::subject::{About, SubjectType};
 use crate::terms::{AssetTerms, Assets};
 use crate::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};
 
@@ -67,10 +68,7 @@ impl Kind for WithdrawalRequest {
     const NAME: &'static str = "withdrawal-request";
     const LANE: Lane = Lane::Ledger;
     const ORIGIN: Origin = Origin::Client;
-
-    fn subject(&self) -> Option<i64> {
-        None
-    }
+    const ABOUT: About<Self> = About::New(SubjectType::Withdrawal);
 
     fn check(&self, assets: &Assets) -> Result<(), Invalid> {
         let (terms, amount) = self.read(assets)?;
@@ -145,7 +143,7 @@ impl Decide for WithdrawalRequest {
             return Reason::InsufficientFunds.into();
         };
         let id = WithdrawalId(job.id.0);
-        let hold = match desk.book.open_hold(job.id, wallet, Subject(id.0), whole) {
+        let hold = match desk.book.open_hold(job.id, wallet, HoldSubject(id.0), whole) {
             Ok(hold) => hold,
             Err(error) => return error.into(),
         };

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::account::{Account, AccountId, AccountKey, Balance};
 use crate::amount::Amount;
-use crate::changes::{Cause, Changes, Hold, HoldId, JobId, Subject, Transfer};
+use crate::changes::{Cause, Changes, Hold, HoldId, HoldSubject, JobId, Transfer};
 use crate::code::Code;
 use crate::error::{BookError, LoadError};
 use posting::{append, is_sound, next_entry, require_available};
@@ -168,7 +168,7 @@ impl Book {
         &mut self,
         job: JobId,
         account: AccountId,
-        subject: Subject,
+        subject: HoldSubject,
         amount: Amount,
     ) -> Result<HoldId, BookError> {
         if amount.is_zero() {

@@ -15,7 +15,7 @@ pub struct HoldId(pub i64);
 
 /// The number of the trade, withdrawal or other matter that a hold is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject(pub i64);
+pub struct HoldSubject(pub i64);
 
 impl From<JobId> for HoldId {
     fn from(job: JobId) -> Self {
@@ -43,7 +43,7 @@ pub struct Hold {
     /// Whose money it is.
     pub account: AccountId,
     /// What it is for.
-    pub subject: Subject,
+    pub subject: HoldSubject,
     /// How much. Never zero.
     pub amount: Amount,
     /// The job that closed it; `None` while it is open.

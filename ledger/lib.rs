@@ -20,7 +20,7 @@ pub use account::{Account, AccountId, AccountKey, Balance, Owner, Purpose};
 pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetId};
 pub use book::{Book, Mark};
-pub use changes::{Cause, Changes, Entry, Hold, HoldId, JobId, Subject, Transfer};
+pub use changes::{Cause, Changes, Entry, Hold, HoldId, HoldSubject, JobId, Transfer};
 pub use code::Code;
 pub use error::{BookError, LoadError};
 pub use fee::{BasisPoints, fee_floor, split_floor};

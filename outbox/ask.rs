@@ -16,7 +16,9 @@ pub struct Ask {
     pub payload: String,
     /// Which workers may claim it.
     pub lane: &'static str,
-    /// What it is about; `None` means itself.
+    /// The sort of what it is about, as stored.
+    pub subject_type: &'static str,
+    /// The number of that; `None` where it is the job's own.
     pub subject: Option<i64>,
     /// Not before this; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
@@ -24,6 +26,15 @@ pub struct Ask {
     pub caused_by: Option<i64>,
     /// W3C trace context.
     pub trace_parent: Option<String>,
+}
+
+/// What a job is about: a sort of thing, as stored, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubjectKey {
+    /// The sort.
+    pub subject_type: &'static str,
+    /// The number.
+    pub subject: i64,
 }
 
 /// The hash that tells a replay from a conflict. Every part is length-delimited, so that no two

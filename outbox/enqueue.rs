@@ -58,6 +58,7 @@ pub async fn record(
     let payloads: Vec<&str> = asks.iter().map(|ask| ask.payload.as_str()).collect();
     let lanes: Vec<&str> = asks.iter().map(|ask| ask.lane).collect();
     let subjects: Vec<Option<i64>> = asks.iter().map(|ask| ask.subject).collect();
+    let sorts: Vec<&str> = asks.iter().map(|ask| ask.subject_type).collect();
     let causes: Vec<Option<i64>> = asks.iter().map(|ask| ask.caused_by).collect();
     let traces: Vec<Option<&str>> = asks.iter().map(|ask| ask.trace_parent.as_deref()).collect();
     let times: Vec<Option<DateTime<Utc>>> = asks.iter().map(|ask| ask.run_at).collect();
@@ -68,8 +69,9 @@ pub async fn record(
         ), asked as materialized (
             select nextval('job_id') as job_id, a.*
             from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[],
-                $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[])
-                with ordinality as a (submitter, kind, key, hash, payload, lane, subject, caused_by, trace, run_at, place)
+                $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[], $11::text[])
+                with ordinality as a (submitter, kind, key, hash, payload, lane, subject, caused_by, trace, run_at,
+                    subject_type, place)
         ), fresh as (
             insert into request (submitter, kind, key, payload_hash, job_id)
             select submitter, kind, key, hash, job_id from asked order by submitter, kind, key, place
@@ -80,9 +82,9 @@ pub async fn record(
             select job_id, kind, payload::jsonb, submitter, caused_by, trace, (select now from moment)
             from asked join fresh using (job_id) order by job_id
         ), queued as (
-            insert into outbox (job_id, lane, slot, subject, run_at)
+            insert into outbox (job_id, lane, slot, subject, run_at, subject_type)
             select job_id, lane, coalesce(subject, job_id) & 63, coalesce(subject, job_id),
-                coalesce(run_at, (select now from moment))
+                coalesce(run_at, (select now from moment)), subject_type
             from asked join fresh using (job_id) order by job_id
         )
         select place as "place!", job_id as "job_id!", (select now from moment) as "received_at!"
@@ -98,6 +100,7 @@ pub async fn record(
         &causes as _,
         &traces as _,
         &times as _,
+        &sorts as _,
     )
     // To the end of the answer, which a commit comes before: rows alone promise nothing.
     .fetch_all(&mut *db)

@@ -22,7 +22,7 @@ mod unpark;
 mod weather;
 
 pub use append::{COPY_MIN, Column, JsonText, copy_in};
-pub use ask::{Ask, payload_hash};
+pub use ask::{Ask, SubjectKey, payload_hash};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease, open_at};
 pub use complete::{Ended, complete};
 pub use connect::{

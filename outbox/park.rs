@@ -35,10 +35,10 @@ pub async fn park(db: &mut PgConnection, jobs: &[Parked]) -> Result<(), sqlx::Er
             delete from outbox o using unnest($1::bigint[], $2::integer[], $3::text[], $4::text[])
                 as p (job_id, attempt, reason, detail)
             where o.job_id = any ($1) and o.job_id + 0 = p.job_id and o.attempt = p.attempt
-            returning o.job_id, o.lane, o.slot, o.subject, o.attempt, p.reason, p.detail
+            returning o.job_id, o.lane, o.slot, o.subject, o.subject_type, o.attempt, p.reason, p.detail
         )
-        insert into parked (job_id, lane, slot, subject, attempt, reason, detail, parked_at)
-        select job_id, lane, slot, subject, attempt, reason, detail, (select clock()) from gone
+        insert into parked (job_id, lane, slot, subject, subject_type, attempt, reason, detail, parked_at)
+        select job_id, lane, slot, subject, subject_type, attempt, reason, detail, (select clock()) from gone
         ",
         &ids,
         &attempts,

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ask::SubjectKey;
+use crate::overtaken::Columns;
 use crate::schema::{SCHEMA_VERSION, SchemaError};
 
 /// How long a job is put off by a pause. Resuming ends it earlier.
@@ -116,27 +118,29 @@ pub async fn put_off(db: &mut PgConnection, jobs: &[PutOff]) -> Result<(), sqlx:
 /// Any error of the database.
 pub async fn behind_paused(
     db: &mut PgConnection,
-    jobs: &[(i64, i64)],
+    jobs: &[(i64, SubjectKey)],
     batch: &[i64],
 ) -> Result<Vec<(i64, String)>, sqlx::Error> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let (ids, subjects): (Vec<i64>, Vec<i64>) = jobs.iter().copied().unzip();
+    let about = Columns::of(jobs);
     let rows = sqlx::query!(
         r#"
         select a.job_id as "job_id!", substr(f.last_error, 9) as "pause!"
-        from unnest($1::bigint[], $2::bigint[]) as a (job_id, subject)
+        from unnest($1::bigint[], $2::bigint[], $4::text[]) as a (job_id, subject, subject_type)
         cross join lateral (
             select o.last_error from outbox o
-            where o.subject = a.subject and o.job_id - a.job_id < 0 and o.job_id not in (select unnest($3::bigint[]))
+            where o.subject = a.subject and coalesce(o.subject_type, a.subject_type) = a.subject_type
+                and o.job_id - a.job_id < 0 and o.job_id not in (select unnest($3::bigint[]))
                 and o.last_error || '' like 'paused: %' and (o.run_at > (select clock())) is true
             order by o.job_id - a.job_id limit 1
         ) f
         "#,
-        &ids,
-        &subjects,
+        &about.ids,
+        &about.subjects,
         batch,
+        &about.sorts as _,
     )
     .fetch_all(db)
     .await?;

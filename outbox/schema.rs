@@ -13,7 +13,7 @@ pub static MIGRATIONS: Migrator = {
 };
 
 /// The schema that this binary was written for: the number of the newest migration.
-pub const SCHEMA_VERSION: i32 = 16;
+pub const SCHEMA_VERSION: i32 = 17;
 
 /// How long a process waits for a migration that is under way.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);

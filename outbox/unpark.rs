@@ -27,10 +27,10 @@ pub async fn unpark(db: &mut PgConnection, jobs: &[(i64, i32)]) -> Result<(), sq
         with gone as (
             delete from parked p using unnest($1::bigint[], $2::integer[]) as r (job_id, attempt)
             where p.job_id = r.job_id and p.attempt = r.attempt
-            returning p.job_id, p.lane, p.slot, p.subject, p.attempt, p.reason
+            returning p.job_id, p.lane, p.slot, p.subject, p.subject_type, p.attempt, p.reason
         )
-        insert into outbox (job_id, lane, slot, subject, run_at, attempt, last_error)
-        select job_id, lane, slot, subject, (select clock()), attempt, 'retried after ' || reason from gone
+        insert into outbox (job_id, lane, slot, subject, subject_type, run_at, attempt, last_error)
+        select job_id, lane, slot, subject, subject_type, (select clock()), attempt, 'retried after ' || reason from gone
         ",
         &ids,
         &attempts,

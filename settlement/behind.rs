@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jobs::{AnyJob, Job, Kind, ReferralCommission, Refund, Release, TimerExpiry, TradeEvent, doubled};
-use outbox::Moment;
+use jobs::{AnyJob, Job, KINDS, Subject, doubled};
+use outbox::{Moment, SubjectKey};
 use rustc_hash::FxHashSet;
 use sqlx::PgConnection;
 
@@ -23,7 +23,7 @@ impl PutBack {
     }
 }
 
-/// The jobs of a batch that stand behind another one, which was received earlier, is about the same trade and
+/// The jobs of a batch that stand behind another one, which was received earlier, is about the same subject and
 /// was put back. What was asked for first is decided first, also where the answer would be yes.
 ///
 /// Another worker's batch that is about to put a job back is not waited for: the two are as good as asked for
@@ -60,9 +60,11 @@ impl Behind {
         if !self.any && self.put_back.0.load(Ordering::Acquire) == self.seen {
             return Ok(());
         }
-        let subjects: Vec<(i64, i64)> =
-            jobs.iter().filter_map(|(job, kind)| trade_of(kind).map(|subject| (job.id.0, subject))).collect();
-        self.jobs = outbox::behind_waiting(db, &subjects, &ABOUT_TRADES, all).await?.into_iter().collect();
+        let in_order = jobs.iter().filter(|(_, kind)| kind.info().in_order);
+        let subjects: Vec<(i64, SubjectKey)> =
+            in_order.map(|(job, kind)| (job.id.0, stored(kind.subject(job.id)))).collect();
+        let kinds: Vec<&str> = KINDS.iter().filter(|kind| kind.in_order).map(|kind| kind.name).collect();
+        self.jobs = outbox::behind_waiting(db, &subjects, &kinds, all).await?.into_iter().collect();
         Ok(())
     }
 
@@ -72,19 +74,7 @@ impl Behind {
     }
 }
 
-/// The kinds whose order counts. A timer has rules of its own, and what operators say of a person must not wait
-/// for something that names that person's number as a trade's.
-const ABOUT_TRADES: [&str; 3] = [TradeEvent::NAME, Release::NAME, Refund::NAME];
-
-/// The trade that a job is about, if it is one of these kinds.
-fn trade_of(kind: &AnyJob) -> Option<i64> {
-    kind.subject().filter(|_| ABOUT_TRADES.contains(&kind.info().name))
-}
-
-/// What a job is about: a sort of thing and its number. Numbers alone do not tell, since a client may name that of
-/// a person as a trade's.
-pub(crate) fn about(kind: &AnyJob) -> Option<(&'static str, i64)> {
-    let name = kind.info().name;
-    let is_trades = ABOUT_TRADES.contains(&name) || [TimerExpiry::NAME, ReferralCommission::NAME].contains(&name);
-    kind.subject().map(|subject| (if is_trades { "trade" } else { name }, subject))
+/// A subject as it is stored.
+pub(crate) const fn stored(subject: Subject) -> SubjectKey {
+    SubjectKey { subject_type: subject.sort().as_str(), subject: subject.number() }
 }

@@ -6,7 +6,7 @@ use jobs::{AnyJob, Desk, Job, Rejection, Verdict};
 use outbox::Parked;
 use rustc_hash::FxHashMap;
 
-use crate::behind::{Behind, about, wait};
+use crate::behind::{Behind, wait};
 use crate::decisions::Decisions;
 use crate::pauses::Pauses;
 use crate::settle::Failure;
@@ -27,11 +27,11 @@ pub(crate) fn decide(
     let is_timer = |(_, kind): &&(Job, AnyJob)| matches!(kind, AnyJob::TimerExpiry(_));
     let timers = jobs.iter().filter(is_timer);
     for (job, kind) in jobs.iter().filter(|job| !is_timer(job)).chain(timers) {
-        let (subject, about) = (kind.subject(), about(kind));
+        let subject = kind.subject(job.id);
         let earlier = behind.has(job).then(|| wait(job.attempt));
-        if let Some(after) = about.and_then(|about| waiting.get(&about).copied()).or(earlier) {
+        if let Some(after) = waiting.get(&subject).copied().or(earlier) {
             let why = "an earlier job of its subject waits";
-            waiting.extend(about.map(|about| (about, after)));
+            waiting.insert(subject, after);
             decisions.note(job, subject, Verdict::Later { after, why });
             continue;
         }
@@ -56,7 +56,7 @@ pub(crate) fn decide(
             desk.undo(mark);
         }
         if let Verdict::Later { after, .. } = verdict {
-            waiting.extend(about.map(|about| (about, after)));
+            waiting.insert(subject, after);
         }
         decisions.note(job, subject, verdict);
     }

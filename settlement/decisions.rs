@@ -1,7 +1,7 @@
-use jobs::{Job, Reason, Rejection, Verdict};
-use outbox::{Ended, Parked, Postponed, PutOff};
+use jobs::{Job, Reason, Rejection, Subject, Verdict};
+use outbox::{Ended, Parked, Postponed, PutOff, SubjectKey};
 
-use crate::behind::wait;
+use crate::behind::{stored, wait};
 use crate::follow_up::FollowUp;
 use crate::settle::Report;
 
@@ -14,7 +14,7 @@ pub(crate) struct Decisions {
     /// Jobs that a pause puts off; nothing was tried.
     pub(crate) put_off: Vec<PutOff>,
     /// Jobs refused because of the state that they found, with their subjects and attempts.
-    refused_by_state: Vec<(i64, i64, i32)>,
+    refused_by_state: Vec<(i64, Subject, i32)>,
     /// Jobs that the batch has caused and settled itself.
     pub(crate) follow_ups: Vec<FollowUp>,
     pub(crate) report: Report,
@@ -22,8 +22,8 @@ pub(crate) struct Decisions {
 
 impl Decisions {
     /// The jobs that were refused because of a state, with their subjects.
-    pub(crate) fn refused(&self) -> Vec<(i64, i64)> {
-        self.refused_by_state.iter().map(|(job_id, subject, _)| (*job_id, *subject)).collect()
+    pub(crate) fn refused(&self) -> Vec<(i64, SubjectKey)> {
+        self.refused_by_state.iter().map(|(job_id, subject, _)| (*job_id, stored(*subject))).collect()
     }
 
     /// A refusal because of the state stands only if nothing that was received earlier could still
@@ -52,7 +52,7 @@ impl Decisions {
         self.put_off.push(PutOff { job_id: job.id.0, attempt: job.attempt, pause });
     }
 
-    pub(crate) fn note(&mut self, job: &Job, subject: Option<i64>, verdict: Verdict) {
+    pub(crate) fn note(&mut self, job: &Job, subject: Subject, verdict: Verdict) {
         let job_id = job.id.0;
         let attempts = job.attempt.saturating_add(1);
         match verdict {
@@ -63,7 +63,7 @@ impl Decisions {
             }
             Verdict::Rejected(Rejection { reason, found }) => {
                 self.report.rejected = self.report.rejected.saturating_add(1);
-                if let (Reason::WrongState, Some(subject)) = (reason, subject) {
+                if reason == Reason::WrongState {
                     self.refused_by_state.push((job_id, subject, job.attempt));
                 }
                 let result = found.map(|state| format!(r#"{{"state":"{state}"}}"#));

@@ -1,5 +1,5 @@
-use jobs::{AnyJob, Desk, Job, Kind, LockEscrow, TradeId, UserRegister, Want, WithdrawalRequest};
-use ledger::{Hold, Subject};
+use jobs::{AnyJob, Desk, Job, Kind, LockEscrow, SubjectType, TradeId, UserRegister, Want, WithdrawalRequest};
+use ledger::{Hold, HoldSubject};
 use providers::nowpayments::Secret;
 use sqlx::PgConnection;
 
@@ -147,7 +147,7 @@ async fn load_pending(
         return Ok(());
     }
     let ids: Vec<i64> = batch.iter().map(|(job, _)| job.id.0).collect();
-    let pending = outbox::received_by(db, &expiring, &ids).await?;
+    let pending = outbox::received_by(db, SubjectType::Trade.as_str(), &expiring, &ids).await?;
     desk.pending.extend(pending.into_iter().map(TradeId));
     Ok(())
 }
@@ -163,7 +163,7 @@ fn load_holds(desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
         }
         // Who only marks a trade as paid asks for no account, and so gets no hold either.
         let Some(account) = account::wallet_of(desk, trade.seller, trade.asset) else { continue };
-        let hold = Hold { id: trade.hold, account, subject: Subject(id.0), amount: trade.amount, closed_by: None };
+        let hold = Hold { id: trade.hold, account, subject: HoldSubject(id.0), amount: trade.amount, closed_by: None };
         desk.book.load_hold(hold).map_err(|error| corrupt(error.to_string()))?;
     }
     for id in &want.withdrawals {
@@ -172,7 +172,7 @@ fn load_holds(desk: &mut Desk, want: &Want) -> Result<(), sqlx::Error> {
         };
         let Some(account) = account::wallet_of(desk, withdrawal.user, withdrawal.asset) else { continue };
         let whole = withdrawal.amount.checked_add(withdrawal.fee).ok_or_else(|| corrupt("amount and fee"))?;
-        let hold = Hold { id: withdrawal.hold, account, subject: Subject(id.0), amount: whole, closed_by: None };
+        let hold = Hold { id: withdrawal.hold, account, subject: HoldSubject(id.0), amount: whole, closed_by: None };
         desk.book.load_hold(hold).map_err(|error| corrupt(error.to_string()))?;
     }
     Ok(())

@@ -1,7 +1,9 @@
-use jobs::{AnyJob, Desk, Job, Lane, PauseScope};
-use outbox::Moment;
+use jobs::{AnyJob, Desk, Job, Lane, PauseScope, Subject};
+use outbox::{Moment, SubjectKey};
 use rustc_hash::FxHashMap;
 use sqlx::PgConnection;
+
+use crate::behind::stored;
 
 /// What was paused when a batch began, and whom that puts off.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +15,7 @@ pub(crate) struct Pauses {
     /// Jobs that stand behind one of an earlier batch that was put off, with its pause.
     behind: FxHashMap<i64, String>,
     /// Subjects of which this batch has put a job off: what was received later waits as well.
-    subjects: FxHashMap<i64, String>,
+    subjects: FxHashMap<Subject, String>,
 }
 
 impl Pauses {
@@ -38,8 +40,8 @@ impl Pauses {
         if self.names.is_empty() && !self.put_off {
             return Ok(());
         }
-        let subjects: Vec<(i64, i64)> =
-            jobs.iter().filter_map(|(job, kind)| kind.subject().map(|subject| (job.id.0, subject))).collect();
+        let subjects: Vec<(i64, SubjectKey)> =
+            jobs.iter().filter_map(|(job, kind)| kind.named().map(|subject| (job.id.0, stored(subject)))).collect();
         let batch: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).collect();
         self.behind = outbox::behind_paused(db, &subjects, &batch).await?.into_iter().collect();
         Ok(())
@@ -50,7 +52,7 @@ impl Pauses {
         if kind.info().lane == Lane::Operate {
             return None;
         }
-        let waits = self.subjects.get(&subject_of(job, kind)).or_else(|| self.behind.get(&job.id.0)).cloned();
+        let waits = self.subjects.get(&kind.subject(job.id)).or_else(|| self.behind.get(&job.id.0)).cloned();
         waits.or_else(|| {
             let paused = self.names.iter().find(|(scope, name)| match scope {
                 PauseScope::Lane => false,
@@ -67,11 +69,6 @@ impl Pauses {
 
     /// The job was put off: whatever is about the same thing and was received later waits as well.
     pub(crate) fn note(&mut self, job: &Job, kind: &AnyJob, pause: String) {
-        self.subjects.insert(subject_of(job, kind), pause);
+        self.subjects.insert(kind.subject(job.id), pause);
     }
-}
-
-/// What opens a trade is about itself, though it does not say so.
-fn subject_of(job: &Job, kind: &AnyJob) -> i64 {
-    kind.subject().unwrap_or(job.id.0)
 }

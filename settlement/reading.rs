@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobs::{AnyJob, BadPayload, Job, Parking, PrincipalId, Verdict};
+use jobs::{AnyJob, BadPayload, Job, JobRef, Parking, PrincipalId, Subject, Verdict};
 use ledger::JobId;
 use outbox::Claimed;
 
@@ -23,6 +23,8 @@ pub(crate) fn read(claimed: Vec<Claimed>, lane: &str, decisions: &mut Decisions)
             attempt: row.attempt,
             trace_parent: row.trace_parent,
         };
+        // Of what cannot be read nobody knows what it is about.
+        let itself = Subject::Job(JobRef(row.job_id));
         match AnyJob::read(&row.kind, &row.payload) {
             Ok(kind) if kind.info().lane.as_str() == lane => {
                 jobs.push((job, kind));
@@ -31,17 +33,17 @@ pub(crate) fn read(claimed: Vec<Claimed>, lane: &str, decisions: &mut Decisions)
             // Nobody records that; if it is there, it must not pass a pause of its own lane.
             Ok(_) => {
                 let parking = Parking { reason: "wrong_lane", detail: format!("it was queued in the lane {lane}") };
-                decisions.note(&job, None, Verdict::Park(parking));
+                decisions.note(&job, itself, Verdict::Park(parking));
             }
             // A newer release may have asked for it, and its workers will do it.
             Err(BadPayload::UnknownKind(name)) if name != outbox::NO_SUCH_JOB => {
                 let why = "this worker does not know the kind";
-                decisions.note(&job, None, Verdict::Later { after: UNKNOWN_KIND_PAUSE, why });
+                decisions.note(&job, itself, Verdict::Later { after: UNKNOWN_KIND_PAUSE, why });
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
                 let parking = Parking { reason: "unreadable", detail: format!("{error}{cause}") };
-                decisions.note(&job, None, Verdict::Park(parking));
+                decisions.note(&job, itself, Verdict::Park(parking));
             }
         }
         unread.push((row.job_id, row.kind));

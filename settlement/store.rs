@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use jobs::{Cause, Desk, PrincipalId};
+use jobs::{Cause, Desk, PrincipalId, Subject};
 use ledger::Entry;
 use outbox::{Ask, COPY_MIN, Settled};
 use sqlx::PgConnection;
@@ -95,7 +95,8 @@ fn ask(cause: &Cause) -> Result<Ask, sqlx::Error> {
         key: cause.key.clone(),
         payload,
         lane: info.lane.as_str(),
-        subject: cause.kind.subject(),
+        subject_type: info.about.sort.as_str(),
+        subject: cause.kind.named().map(Subject::number),
         run_at: cause.run_at,
         caused_by: cause.caused_by.as_ref().map(|job| job.id.0),
         // What a job causes belongs to the trace of what asked for it.

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use jobs::{Kind, Pause, PauseScope, PrincipalId, Verify};
+use jobs::{Kind, Pause, PauseScope, PrincipalId, SubjectType, Verify};
 use outbox::{Ask, Ended, Leased, Parked, Postponed, payload_hash};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -38,6 +38,7 @@ pub async fn ask_for_verification(pool: &PgPool, every: Duration, asked: Option<
         payload_hash: payload_hash(&[&submitter.to_be_bytes(), Verify::NAME.as_bytes(), payload.as_bytes()]),
         payload: payload.to_owned(),
         lane: Verify::LANE.as_str(),
+        subject_type: SubjectType::Job.as_str(),
         subject: None,
         run_at: None,
         caused_by: None,
@@ -182,6 +183,7 @@ fn pauses_for(leased: Leased, found: &Verification) -> Result<Vec<Ask>, serde_js
                 payload_hash: payload_hash(&[&submitter.to_be_bytes(), Pause::NAME.as_bytes(), payload.as_bytes()]),
                 payload,
                 lane: Pause::LANE.as_str(),
+                subject_type: SubjectType::Job.as_str(),
                 subject: None,
                 run_at: None,
                 caused_by: Some(leased.job_id),

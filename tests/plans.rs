@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use integrity::verify_within;
-use outbox::{Parked, Postponed, PutOff, Run, Suspects};
+use outbox::{Parked, Postponed, PutOff, Run, SubjectKey, Suspects};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar};
 
 use crate::harness::{Db, lock, mark_paid, register};
@@ -57,18 +57,23 @@ async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
     db.sql("vacuum analyze outbox").await;
     let pool = db.pool("holdfast_worker", 1).await;
     let mut connection = pool.acquire().await.unwrap();
-    let about = [(7, 3), (8, 4)];
+    let about = [(7, 3), (8, 4)].map(|(job, subject)| (job, SubjectKey { subject_type: "trade", subject }));
     assert_eq!(outbox::overtaken(&mut connection, &about, &[1]).await.unwrap(), [0_i64; 0]);
     assert_eq!(outbox::behind_waiting(&mut connection, &about, &["release"], &[1]).await.unwrap(), [0_i64; 0]);
     assert_eq!(outbox::behind_paused(&mut connection, &about, &[1]).await.unwrap(), []);
-    let deadlines = about.map(|(subject, _)| (subject, DateTime::UNIX_EPOCH));
-    assert_eq!(outbox::received_by(&mut connection, &deadlines, &[1]).await.unwrap(), [0_i64; 0]);
+    let deadlines = about.map(|(_, about)| (about.subject, DateTime::UNIX_EPOCH));
+    assert_eq!(outbox::received_by(&mut connection, "trade", &deadlines, &[1]).await.unwrap(), [0_i64; 0]);
+    let received = "'{3,4}', '{2026-01-01,2026-01-02}', '{1}', 'trade'";
     for (told, index, arguments) in [
-        ("%o.last_error is not null%", "using outbox_about on outbox", "'{7,8}', '{3,4}', '{1}'"),
-        ("%o.attempt > 0 and%", "using outbox_waiting on outbox", "'{7,8}', '{3,4}', '{1}', '{release}'"),
-        ("%as _pause!_%", "using outbox_about on outbox", "'{7,8}', '{3,4}', '{1}'"),
-        ("%queued.found or parked.found%", "using outbox_about on outbox", "'{7,8}', '{2026-01-01,2026-01-02}', '{1}'"),
-        ("%queued.found or parked.found%", "parked_about", "'{7,8}', '{2026-01-01,2026-01-02}', '{1}'"),
+        ("%o.last_error is not null%", "using outbox_about on outbox", "'{7,8}', '{3,4}', '{1}', '{trade,trade}'"),
+        (
+            "%o.attempt > 0 and%",
+            "using outbox_waiting on outbox",
+            "'{7,8}', '{3,4}', '{1}', '{release}', '{trade,trade}'",
+        ),
+        ("%as _pause!_%", "using outbox_about on outbox", "'{7,8}', '{3,4}', '{1}', '{trade,trade}'"),
+        ("%queued.found or parked.found%", "using outbox_about on outbox", received),
+        ("%queued.found or parked.found%", "parked_about", received),
     ] {
         let plan = kept_plan(&mut connection, told, arguments).await;
         // Not merely read from one end to the other.

@@ -1,6 +1,6 @@
 //! What the book refuses, what it calls a bug, and the corners that a random walk seldom reaches.
 
-use ledger::{Account, Amount, AssetId, Balance, Book, BookError, Cause, Code, HoldId, JobId, Subject};
+use ledger::{Account, Amount, AssetId, Balance, Book, BookError, Cause, Code, HoldId, HoldSubject, JobId};
 
 use crate::desk::{account, desk, hold, id, minor};
 
@@ -23,8 +23,8 @@ fn fails<T: std::fmt::Debug>(
 fn two_holds_on_one_account_cannot_eat_each_other() {
     let mut book = desk();
     let (first, second) = (JobId(10), JobId(11));
-    let first = book.open_hold(first, id(1), Subject(1), minor(60)).unwrap();
-    let second = book.open_hold(second, id(1), Subject(2), minor(40)).unwrap();
+    let first = book.open_hold(first, id(1), HoldSubject(1), minor(60)).unwrap();
+    let second = book.open_hold(second, id(1), HoldSubject(2), minor(40)).unwrap();
     assert_eq!(book.close_hold(JobId(12), first), Ok(minor(60)));
     // A second refund of the first trade would leave held at −20 without the hold's own state;
     // with it, the second trade's 40 stay where they are.
@@ -36,10 +36,10 @@ fn two_holds_on_one_account_cannot_eat_each_other() {
 #[test]
 fn what_is_held_is_not_available() {
     let mut book = desk();
-    book.open_hold(JobId(10), id(1), Subject(1), minor(60)).unwrap();
+    book.open_hold(JobId(10), id(1), HoldSubject(1), minor(60)).unwrap();
     let refusal = BookError::Insufficient { available: 40, wanted: minor(41) };
     fails(&mut book, refusal, |book| pay(book, 11, 1, 2, 41));
-    fails(&mut book, refusal, |book| book.open_hold(JobId(11), id(1), Subject(2), minor(41)));
+    fails(&mut book, refusal, |book| book.open_hold(JobId(11), id(1), HoldSubject(2), minor(41)));
     pay(&mut book, 11, 1, 2, 40).unwrap();
     assert_eq!(book.account(id(1)).unwrap().balance.available(), 0);
 }
@@ -48,7 +48,7 @@ fn what_is_held_is_not_available() {
 fn the_outside_world_has_no_floor_and_may_even_hold() {
     let mut book = desk();
     pay(&mut book, 1, -1, 2, Amount::MAX.minor()).unwrap();
-    book.open_hold(JobId(2), id(-1), Subject(1), minor(5)).unwrap();
+    book.open_hold(JobId(2), id(-1), HoldSubject(1), minor(5)).unwrap();
     let world = book.account(id(-1)).unwrap();
     assert_eq!(world.balance.available(), -105 - Amount::MAX.minor());
     // A balance may exceed the largest single amount.
@@ -62,7 +62,7 @@ fn refusals_are_told_from_bugs() {
     let mut other = account(7, 5, 0);
     other.key.asset = AssetId::new(2);
     book.load_account(other).unwrap();
-    book.open_hold(JobId(10), id(1), Subject(1), minor(1)).unwrap();
+    book.open_hold(JobId(10), id(1), HoldSubject(1), minor(1)).unwrap();
     let (wanted, hold) = (minor(1), HoldId(10));
     fails(&mut book, BookError::Insufficient { available: 0, wanted }, |b| pay(b, 1, 2, 1, 1));
     fails(&mut book, BookError::ZeroAmount, |b| pay(b, 1, 1, 2, 0));
@@ -71,7 +71,7 @@ fn refusals_are_told_from_bugs() {
     fails(&mut book, BookError::UnknownAccount { account: id(8) }, |b| pay(b, 1, 1, 8, 1));
     let mismatch = BookError::AssetMismatch { debit: id(1), credit: id(7) };
     fails(&mut book, mismatch, |b| pay(b, 1, 1, 7, 1));
-    fails(&mut book, BookError::HoldExists { hold }, |b| b.open_hold(JobId(10), id(1), Subject(2), minor(1)));
+    fails(&mut book, BookError::HoldExists { hold }, |b| b.open_hold(JobId(10), id(1), HoldSubject(2), minor(1)));
     fails(&mut book, BookError::UnknownHold { hold: HoldId(9) }, |b| b.close_hold(JobId(1), HoldId(9)));
     assert!(BookError::Insufficient { available: 0, wanted }.is_refusal());
     assert!(BookError::HoldClosed { by: JobId(1) }.is_refusal());
@@ -105,7 +105,7 @@ fn a_hold_of_this_batch_is_stored_closed_and_a_loaded_one_is_updated() {
     book.load_account(account(3, 50, 50)).unwrap();
     book.load_hold(hold(20, 3, 50)).unwrap();
     let mark = book.mark();
-    let opened = book.open_hold(JobId(30), id(1), Subject(1), minor(60)).unwrap();
+    let opened = book.open_hold(JobId(30), id(1), HoldSubject(1), minor(60)).unwrap();
     let between = book.mark();
     book.close_hold(JobId(31), opened).unwrap();
     book.close_hold(JobId(32), HoldId(20)).unwrap();
@@ -167,6 +167,6 @@ fn versions_stop_at_their_largest() {
     book.load_account(account(2, 0, 0)).unwrap();
     fails(&mut book, BookError::Overflow { account: id(1) }, |book| pay(book, 1, 1, 2, 1));
     fails(&mut book, BookError::Overflow { account: id(1) }, |book| {
-        book.open_hold(JobId(1), id(1), Subject(1), minor(1))
+        book.open_hold(JobId(1), id(1), HoldSubject(1), minor(1))
     });
 }

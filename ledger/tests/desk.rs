@@ -1,6 +1,8 @@
 //! A small book to begin with, and short ways to write what goes into one.
 
-use ledger::{Account, AccountId, AccountKey, Amount, AssetId, Balance, Book, Hold, HoldId, Owner, Purpose, Subject};
+use ledger::{
+    Account, AccountId, AccountKey, Amount, AssetId, Balance, Book, Hold, HoldId, HoldSubject, Owner, Purpose,
+};
 
 pub(crate) fn id(account: i64) -> AccountId {
     AccountId::new(account).unwrap()
@@ -21,7 +23,7 @@ pub(crate) fn account(account: i64, posted: i128, held: i128) -> Account {
 }
 
 pub(crate) fn hold(job: i64, account: i64, amount: i128) -> Hold {
-    Hold { id: HoldId(job), account: id(account), subject: Subject(1), amount: minor(amount), closed_by: None }
+    Hold { id: HoldId(job), account: id(account), subject: HoldSubject(1), amount: minor(amount), closed_by: None }
 }
 
 /// Seller 1 has 100, buyer 2 nothing, the outside world −1 the rest.

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use ledger::{
-    Account, AccountId, AccountKey, Asset, AssetId, Balance, BasisPoints, Book, Cause, Changes, Code, HoldId, JobId,
-    Owner, Purpose, Subject, split_floor,
+    Account, AccountId, AccountKey, Asset, AssetId, Balance, BasisPoints, Book, Cause, Changes, Code, HoldId,
+    HoldSubject, JobId, Owner, Purpose, split_floor,
 };
 
 const WORLD: i64 = -1;
@@ -96,7 +96,7 @@ fn a_trade_from_deposit_to_release() {
     let mut book = empty();
     pay(&mut book, 1, Code::Deposit, WORLD, SELLER, "1.5");
     let amount = btc().parse("1.00000001").unwrap();
-    let hold = book.open_hold(JobId(2), id(SELLER), Subject(7), amount).unwrap();
+    let hold = book.open_hold(JobId(2), id(SELLER), HoldSubject(7), amount).unwrap();
     let released = book.close_hold(JobId(3), hold).unwrap();
     let (fee, rest) = split_floor(released, BasisPoints::new(50).unwrap());
     book.transfer(JobId(3), Code::TradeSettle, id(SELLER), id(BUYER), rest).unwrap();

@@ -4,8 +4,8 @@
 mod model;
 
 use ledger::{
-    Account, AccountId, AccountKey, Amount, AssetId, Balance, Book, BookError, Cause, Code, Hold, HoldId, JobId, Mark,
-    Owner, Purpose, Subject,
+    Account, AccountId, AccountKey, Amount, AssetId, Balance, Book, BookError, Cause, Code, Hold, HoldId, HoldSubject,
+    JobId, Mark, Owner, Purpose,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
@@ -127,7 +127,7 @@ fn hold(held: &Held) -> Hold {
     Hold {
         id: HoldId(held.id),
         account: id(held.account),
-        subject: Subject(held.id),
+        subject: HoldSubject(held.id),
         amount: Amount::from_minor(held.amount).unwrap(),
         closed_by: held.closed_by.map(JobId),
     }
@@ -205,7 +205,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Open { job, account, amount } => {
                 let exact = Amount::from_minor(amount).unwrap();
-                let seen = book.open_hold(JobId(job), id(account), Subject(job), exact);
+                let seen = book.open_hold(JobId(job), id(account), HoldSubject(job), exact);
                 (said(&seen), naive.open(job, account, amount))
             }
             Step::Close { job, hold } => {

@@ -107,7 +107,27 @@ pub(super) const RECORDS: &[Corruption] = &[
     corruption(
         "a settled job is queued again",
         "insert into outbox values ({release}, 'ledger', 0, 1, now())",
-        &["jobs-are-in-one-place"],
+        &["jobs-are-in-one-place", "queue-rows-know-their-subject"],
+    ),
+    corruption(
+        "a queued job is about a person of the trade's number",
+        "update outbox set subject_type = 'person'",
+        &["queue-rows-know-their-subject"],
+    ),
+    corruption(
+        "a queued job is about another trade",
+        "update outbox set subject = subject + 1",
+        &["queue-rows-know-their-subject"],
+    ),
+    corruption(
+        "a parked job is about a withdrawal",
+        "update parked set subject_type = 'withdrawal'",
+        &["queue-rows-know-their-subject"],
+    ),
+    corruption(
+        "a parked job is about another job",
+        "update parked set subject = subject + 1",
+        &["queue-rows-know-their-subject"],
     ),
     corruption("a queued job is lost", "delete from outbox", &["jobs-are-in-one-place"]),
     corruption("a refusal is lost", "delete from outcome where job_id = {refused_refund}", &["jobs-are-in-one-place"]),
