@@ -29,12 +29,17 @@ async fn a_temporary_cluster_starts_with_sound_settings_and_leaves_nothing() {
         ("fsync", "on"),
         ("listen_addresses", ""),
         ("server_encoding", "UTF8"),
-        ("lc_collate", "C"),
         ("timezone", "UTC"),
         ("work_mem", "7MB"),
     ] {
         assert_eq!(setting(&mut connection, name).await, value, "{name}");
     }
+    // Text is ordered by its bytes, whatever the languages of the machine.
+    let collation: String = sqlx::query_scalar("select datcollate from pg_database where datname = current_database()")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(collation, "C");
     connection.close().await.unwrap();
 
     let pid = cluster.postmaster_pid().unwrap();
