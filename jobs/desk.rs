@@ -2,23 +2,25 @@ use chrono::{DateTime, Utc};
 use ledger::{AccountId, AccountKey, AssetId, Book, JobId, Mark, Owner, Purpose};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::cause::Cause;
-use crate::deposit_credit::{Deposit, Fact, Unread};
+mod cause;
+mod rows;
+#[macro_use]
+mod tables;
+
 use crate::ids::{InboxId, JobRef, PaymentKey, PrincipalId, TradeId, UserId, WithdrawalId};
-use crate::kind::{Job, Verdict};
-use crate::parked_decision::{DecisionMade, ParkedJob};
-use crate::pause::{PauseChange, PauseKey, Paused};
-use crate::people::{Flagged, Principal, User};
-use crate::referral::{Commission, Referral};
+use crate::job::{Job, Verdict};
+use crate::rows::deposit::{Deposit, Fact, Unread};
+use crate::rows::parked::{DecisionMade, ParkedJob};
+use crate::rows::pause::{PauseChange, PauseKey, Paused};
+use crate::rows::people::{Flagged, Principal, User};
+use crate::rows::referral::{Commission, Referral};
+use crate::rows::trade::Trade;
+use crate::rows::withdrawal::{Approval, Day, DayKey, Withdrawal};
 use crate::rules::Rules;
 use crate::subject::Subject;
 use crate::terms::Assets;
-use crate::trade::Trade;
-use crate::withdrawal::{Approval, Day, DayKey, Withdrawal};
 
-mod rows;
-mod tables;
-
+pub use cause::Cause;
 pub use rows::{Changed, Log, Rows};
 
 /// Makes the desk and what a batch may want of the tables that are declared.
@@ -126,7 +128,7 @@ macro_rules! desk {
     };
 }
 
-crate::each_table!(desk);
+each_table!(desk);
 
 impl Desk {
     /// The key of a person's wallet.

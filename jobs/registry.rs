@@ -1,53 +1,25 @@
 use ledger::{AssetId, JobId};
 
-use crate::deposit_credit::DepositCredit;
 use crate::desk::{Desk, Want};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
-use crate::lock_escrow::LockEscrow;
-use crate::parked_decision::ParkedDecision;
-use crate::pause::Pause;
-use crate::referral_commission::ReferralCommission;
-use crate::refund::Refund;
-use crate::release::Release;
-use crate::subject::{Subject, SubjectRule};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{KindInfo, Scope};
+use crate::kinds::deposit_credit::DepositCredit;
+use crate::kinds::lock_escrow::LockEscrow;
+use crate::kinds::parked_decision::ParkedDecision;
+use crate::kinds::pause::Pause;
+use crate::kinds::referral_commission::ReferralCommission;
+use crate::kinds::refund::Refund;
+use crate::kinds::release::Release;
+use crate::kinds::timer_expiry::TimerExpiry;
+use crate::kinds::trade_event::TradeEvent;
+use crate::kinds::user_flag::UserFlag;
+use crate::kinds::user_register::UserRegister;
+use crate::kinds::verify::Verify;
+use crate::kinds::withdrawal_decision::WithdrawalDecision;
+use crate::kinds::withdrawal_request::WithdrawalRequest;
+use crate::subject::Subject;
 use crate::terms::Assets;
-use crate::timer_expiry::TimerExpiry;
-use crate::trade_event::TradeEvent;
-use crate::user_flag::UserFlag;
-use crate::user_register::UserRegister;
-use crate::verify::Verify;
-use crate::withdrawal_decision::WithdrawalDecision;
-use crate::withdrawal_request::WithdrawalRequest;
-
-/// What is known of a kind without a job of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KindInfo {
-    /// The stored name.
-    pub name: &'static str,
-    /// Which workers do it.
-    pub lane: Lane,
-    /// Who may ask for it.
-    pub origin: Origin,
-    /// See [`Kind::MOVES_MONEY`].
-    pub moves_money: bool,
-    /// See [`Kind::ABOUT`].
-    pub about: SubjectRule,
-    /// See [`Kind::IN_ORDER`].
-    pub in_order: bool,
-}
-
-impl KindInfo {
-    const fn of<K: Kind>() -> Self {
-        Self {
-            name: K::NAME,
-            lane: K::LANE,
-            origin: K::ORIGIN,
-            moves_money: K::MOVES_MONEY,
-            about: K::ABOUT.rule(),
-            in_order: K::IN_ORDER,
-        }
-    }
-}
 
 /// The payload does not read as one of its kind.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use ledger::{Amount, AssetId, BasisPoints};
 use rustc_hash::FxHashMap;
 
-use crate::people::Tier;
+use crate::rows::people::Tier;
 
 /// What an operator may set for the whole exchange, as it was read from the database.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jobs::{Cause, Desk, Job, PrincipalId, Verdict};
+use jobs::{AnyJob, Cause, Desk, Job, PrincipalId, Verdict};
 use ledger::JobId;
 use outbox::Ended;
 
@@ -13,6 +13,7 @@ use crate::pauses::Pauses;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FollowUp {
     pub(crate) job: Job,
+    pub(crate) kind: AnyJob,
     pub(crate) cause: Cause,
     /// JSON text for whoever asks, where there is something to say.
     pub(crate) result: Option<String>,
@@ -55,16 +56,20 @@ pub(crate) fn decide_caused(desk: &mut Desk, ids: &[i64], pauses: &Pauses, decis
             attempt: 0,
             trace_parent: cause.caused_by.as_ref().and_then(|job| job.trace_parent.clone()),
         };
+        let Ok(kind) = AnyJob::read(cause.kind.name, &cause.payload) else {
+            queued.push(cause);
+            continue;
+        };
         let mark = desk.mark();
-        let verdict = match pauses.on(&job, &cause.kind, desk) {
-            None => catch_unwind(AssertUnwindSafe(|| cause.kind.decide(desk, &job)))
+        let verdict = match pauses.on(&job, &kind, desk) {
+            None => catch_unwind(AssertUnwindSafe(|| kind.decide(desk, &job)))
                 .inspect_err(|_| tracing::warn!(key = cause.key, "deciding what a job causes panicked; it is queued"))
                 .ok(),
             Some(_) => None,
         };
         if let Some(Verdict::Settled(settlement)) = verdict {
             let result = settlement.result.map(|result| result.to_string());
-            decisions.follow(FollowUp { job, cause, result });
+            decisions.follow(FollowUp { job, kind, cause, result });
         } else {
             desk.undo(mark);
             queued.push(cause);

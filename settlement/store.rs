@@ -70,9 +70,8 @@ pub(crate) async fn record_settled(
     follow_ups: &[FollowUp],
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let settled = |follow_up: &FollowUp| Ok(Settled { job_id: follow_up.job.id.0, ask: ask(&follow_up.cause)? });
-    let settled = follow_ups.iter().map(settled).collect::<Result<Vec<_>, sqlx::Error>>()?;
-    outbox::record_settled(db, settled, now).await
+    let settled = |follow_up: &FollowUp| Settled { job_id: follow_up.job.id.0, ask: ask(&follow_up.cause) };
+    outbox::record_settled(db, follow_ups.iter().map(settled).collect(), now).await
 }
 
 /// Records the jobs that are caused. What was caused before under its key is there already.
@@ -80,26 +79,25 @@ pub(crate) async fn record(db: &mut PgConnection, causes: &[Cause]) -> Result<()
     if causes.is_empty() {
         return Ok(());
     }
-    let asks = causes.iter().map(ask).collect::<Result<Vec<Ask>, _>>()?;
+    let asks: Vec<Ask> = causes.iter().map(ask).collect();
     outbox::enqueue(db, &asks).await?;
     Ok(())
 }
 
-fn ask(cause: &Cause) -> Result<Ask, sqlx::Error> {
-    let info = cause.kind.info();
-    let payload = cause.kind.payload().map_err(|error| corrupt(error.to_string()))?.to_string();
-    Ok(Ask {
+fn ask(cause: &Cause) -> Ask {
+    let kind = cause.kind;
+    Ask {
         submitter: PrincipalId::HOLDFAST.0,
-        kind: info.name,
-        payload_hash: outbox::payload_hash(&[info.name.as_bytes(), cause.key.as_bytes()]),
+        kind: kind.name,
+        payload_hash: outbox::payload_hash(&[kind.name.as_bytes(), cause.key.as_bytes()]),
         key: cause.key.clone(),
-        payload,
-        lane: info.lane.as_str(),
-        subject_type: info.about.sort.as_str(),
-        subject: cause.kind.named().map(Subject::number),
+        payload: cause.payload.clone(),
+        lane: kind.lane.as_str(),
+        subject_type: kind.about.sort.as_str(),
+        subject: cause.named.map(Subject::number),
         run_at: cause.run_at,
         caused_by: cause.caused_by.as_ref().map(|job| job.id.0),
         // What a job causes belongs to the trace of what asked for it.
         trace_parent: cause.caused_by.as_ref().and_then(|job| job.trace_parent.clone()),
-    })
+    }
 }

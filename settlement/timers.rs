@@ -1,7 +1,8 @@
-use jobs::{AnyJob, Cause, TimerExpiry, TradeId};
+use jobs::{Cause, TimerExpiry, TradeId, cause};
 
 use crate::settler::Settler;
 use crate::store::record;
+use crate::tables::corrupt;
 
 /// Trades looked at in one pass. Small against what a worker settles in the meantime, so that
 /// thousands of timers that fall due at once join the queue bit by bit.
@@ -48,15 +49,9 @@ impl Settler {
             .filter(|trade| trade.state == "awaiting_payment")
             .map(|trade| {
                 let timer = TimerExpiry { trade_id: TradeId(trade.id), generation: trade.timer_generation };
-                Cause {
-                    key: timer.key(),
-                    kind: AnyJob::TimerExpiry(timer),
-                    run_at: None,
-                    caused_by: None,
-                    at_once: false,
-                }
+                cause(&timer, timer.key(), None).map_err(|verdict| corrupt(format!("{verdict:?}")))
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         record(&mut tx, &causes).await?;
         sqlx::query!("update timer_watch set swept_to = $1, swept_id = $2", swept_to, swept_id)
             .execute(&mut *tx)

@@ -128,7 +128,7 @@ impl Settler {
         let Loaded { want, ids, mut jobs, user_changes, .. } = loaded;
         // Numbers that were taken after the claim are greater than those in it, unless a server deals them out in
         // blocks.
-        jobs.extend(decisions.follow_ups.iter().map(|follow_up| (follow_up.job.clone(), follow_up.cause.kind.clone())));
+        jobs.extend(decisions.follow_ups.iter().map(|follow_up| (follow_up.job.clone(), follow_up.kind.clone())));
         jobs.sort_unstable_by_key(|(job, _)| job.id.0);
         Ok((Stored { decisions, jobs, unread, now: moment.now }, Seen { desk, want, ids, since, user_changes }))
     }

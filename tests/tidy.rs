@@ -117,7 +117,7 @@ fn links_between_documents_lead_somewhere() {
 fn every_kind_has_its_file_and_its_replay_test() {
     let replay = read("tests/replay.rs");
     for kind in KINDS {
-        let file = format!("jobs/{}.rs", kind.name.replace('-', "_"));
+        let file = format!("jobs/kinds/{}.rs", kind.name.replace('-', "_"));
         assert!(read(&file).contains(&format!("\"{}\"", kind.name)), "{file} does not name {}", kind.name);
         assert!(replay.contains(&format!("\"{}\" =>", kind.name)), "tests/replay.rs has no {}", kind.name);
     }

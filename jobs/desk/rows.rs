@@ -41,7 +41,7 @@ pub struct Changed<'a, K, V> {
 
 impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
     /// No rows yet.
-    pub(in crate::desk) fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self { rows: FxHashMap::default(), journal: Vec::new() }
     }
 
@@ -90,12 +90,12 @@ impl<K: Clone + Eq + Hash + Ord, V: Clone> Rows<K, V> {
     }
 
     /// A moment to go back to.
-    pub(in crate::desk) fn mark(&self) -> usize {
+    pub(super) fn mark(&self) -> usize {
         self.journal.len()
     }
 
     /// Undoes every change since the mark.
-    pub(in crate::desk) fn undo(&mut self, mark: usize) {
+    pub(super) fn undo(&mut self, mark: usize) {
         while self.journal.len() > mark {
             match self.journal.pop() {
                 Some((key, Some(before))) => drop(self.rows.insert(key, before)),
@@ -130,7 +130,7 @@ pub struct Log<K, V>(Rows<K, V>);
 
 impl<K: Clone + Eq + Hash + Ord, V: Clone> Log<K, V> {
     /// No rows yet.
-    pub(in crate::desk) fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self(Rows::empty())
     }
 
@@ -141,12 +141,12 @@ impl<K: Clone + Eq + Hash + Ord, V: Clone> Log<K, V> {
     }
 
     /// A moment to go back to.
-    pub(in crate::desk) fn mark(&self) -> usize {
+    pub(super) fn mark(&self) -> usize {
         self.0.mark()
     }
 
     /// Undoes every change since the mark.
-    pub(in crate::desk) fn undo(&mut self, mark: usize) {
+    pub(super) fn undo(&mut self, mark: usize) {
         self.0.undo(mark);
     }
 

@@ -337,6 +337,7 @@ async fn deposit(server: &Server, payments: Vec<Payment>) -> Result<()> {
             key,
             payload: format!(r#"{{"inbox_id":"{id}"}}"#),
             lane: "ledger",
+            subject_type: "payment",
             subject: Some(id),
             run_at: None,
             caused_by: None,

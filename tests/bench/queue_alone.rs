@@ -59,6 +59,7 @@ async fn queue(owner: &PgPool, jobs: usize) -> Result<()> {
             payload_hash: payload_hash(&[key.as_bytes()]),
             payload: r#"{"referrer_id":null}"#.to_owned(),
             lane: "ledger",
+            subject_type: "person",
             subject: None,
             run_at: None,
             caused_by: None,

@@ -2,7 +2,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
-use crate::kind::{Decide, Job, Kind, Lane, Origin, Scope, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Kind};
+use crate::kind_info::{Lane, Origin, Scope};
 use crate::subject::About;
 
 /// Runs the integrity checks and records what they found. It reads everything and takes long, so

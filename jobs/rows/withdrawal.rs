@@ -1,12 +1,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
-use ledger::{Amount, AssetId, HoldId, JobId};
+use ledger::{Amount, AssetId, HoldId};
 use sha2::{Digest, Sha256};
 
-use crate::desk::Desk;
 use crate::ids::{PrincipalId, UserId, WithdrawalId};
-use crate::kind::{Job, Rejection, Verdict};
+use crate::job::Rejection;
 use crate::machines::withdrawal::WithdrawalState;
-use crate::missing::missing;
 use crate::reason::Reason;
 
 /// A withdrawal as it is stored.
@@ -141,22 +139,4 @@ impl Withdrawal {
     pub const fn refusal(&self, reason: Reason) -> Rejection {
         Rejection { reason, found: Some(self.state.as_str()) }
     }
-}
-
-/// Finds the withdrawal of a job.
-///
-/// # Errors
-/// The verdict to return: Later while the request may still settle, a rejection otherwise.
-pub(crate) fn find(desk: &Desk, job: &Job, id: WithdrawalId) -> Result<Withdrawal, Verdict> {
-    if let Some(withdrawal) = desk.withdrawals.get(&id) {
-        return Ok(withdrawal.clone());
-    }
-    let reasons = (Reason::WithdrawalNeverOpened, Reason::WithdrawalUnknown);
-    Err(missing(desk, job, id.0, reasons, "the withdrawal's request has not settled yet"))
-}
-
-/// The job that an approval is the work of.
-pub(crate) fn approve(desk: &mut Desk, job: JobId, approval: Approval) -> bool {
-    desk.approvals.append(job, approval)
-        && desk.withdrawals.update(&approval.withdrawal, |withdrawal| withdrawal.approvals.push(approval))
 }

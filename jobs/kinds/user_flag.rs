@@ -3,9 +3,11 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::UserId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
-use crate::people::{Flagged, Tier};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin, Scope};
 use crate::reason::Reason;
+use crate::rows::people::{Flagged, Tier};
 use crate::subject::About;
 use crate::terms::Assets;
 

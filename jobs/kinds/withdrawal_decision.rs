@@ -4,13 +4,16 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{UserId, WithdrawalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin, Scope};
 use crate::machines::withdrawal::{WithdrawalMove, next};
+use crate::policy::receivable;
+use crate::policy::withdrawal::{approve, find};
 use crate::reason::Reason;
-use crate::receivable;
+use crate::rows::withdrawal::{Approval, Content, Withdrawal};
 use crate::subject::About;
 use crate::terms::Assets;
-use crate::withdrawal::{Approval, Content, Withdrawal, approve, find};
 
 /// Longest reason, in bytes.
 const REASON_MAX: usize = 400;

@@ -4,13 +4,16 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin};
 use crate::machines::trade::TradeState;
+use crate::policy::receivable;
+use crate::policy::shares::fixed_at_lock;
 use crate::reason::Reason;
+use crate::rows::trade::{MakerSide, Trade};
 use crate::subject::{About, SubjectType};
 use crate::terms::{AssetTerms, Assets};
-use crate::trade::{MakerSide, Trade};
-use crate::{receivable, referral};
 
 /// Opens a trade: sets aside exactly the traded amount in the seller's wallet. The id of the
 /// trade and of its hold is the id of this job.
@@ -95,8 +98,8 @@ impl Decide for LockEscrow {
             return Reason::Owes.into();
         }
         let referrals = match self.maker {
-            MakerSide::Seller => referral::fixed_at_lock(desk, seller, buyer),
-            MakerSide::Buyer => referral::fixed_at_lock(desk, buyer, seller),
+            MakerSide::Seller => fixed_at_lock(desk, seller, buyer),
+            MakerSide::Buyer => fixed_at_lock(desk, buyer, seller),
         };
         let Some(wallet) = desk.book.account_id(&Desk::wallet(self.seller_id, terms.asset.id)) else {
             return Reason::InsufficientFunds.into();

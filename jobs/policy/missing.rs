@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 
 use crate::desk::Desk;
-use crate::kind::{Job, Verdict};
+use crate::job::{Job, Verdict};
 use crate::reason::Reason;
 
 /// How long a job waits for what another was to bring into being, where that other is neither queued

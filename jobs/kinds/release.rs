@@ -4,11 +4,15 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Kind};
+use crate::kind_info::{Lane, Origin};
 use crate::machines::trade::TradeMove;
+use crate::policy::commissions::{cause_commissions, commissions};
+use crate::policy::receivable;
+use crate::policy::trade::{Actor, judge};
+use crate::rows::trade::Trade;
 use crate::subject::About;
-use crate::trade::{Actor, Trade, judge};
-use crate::{receivable, referral};
 
 /// Lets the held money go to the buyer, less the maker's and the taker's fee.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,7 +43,7 @@ impl Kind for Release {
             want.accounts.insert(Desk::wallet(trade.buyer, trade.asset));
             want.accounts.insert(desk.house(trade.asset, Purpose::Fee));
             want.existing.insert(Desk::receivable(trade.buyer, trade.asset));
-            for commission in referral::commissions(desk, self.trade_id) {
+            for commission in commissions(desk, self.trade_id) {
                 commission.accounts(desk, job, want);
             }
         }
@@ -68,7 +72,7 @@ impl Decide for Release {
         });
         debug_assert!(updated, "the trade was just found");
         let released = Trade { fees: Some(fees), ..trade };
-        match referral::cause_commissions(desk, job, self.trade_id, &released) {
+        match cause_commissions(desk, job, self.trade_id, &released) {
             Ok(()) => Verdict::SETTLED,
             Err(verdict) => verdict,
         }

@@ -1,15 +1,16 @@
 use serde::{Deserialize, Serialize};
 
-use crate::cause::Cause;
-use crate::desk::{Desk, Want};
+use crate::desk::{Cause, Desk, Want};
 use crate::ids::TradeId;
-use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Kind, cause};
+use crate::kind_info::{Lane, Origin};
+use crate::kinds::refund::cause_refund;
 use crate::machines::trade::TradeMove;
+use crate::policy::trade::{Actor, judge};
 use crate::reason::Reason;
-use crate::refund;
-use crate::registry::AnyJob;
+use crate::rows::trade::Trade;
 use crate::subject::About;
-use crate::trade::{Actor, Trade, judge};
 
 /// The time for paying is over: the trade expires, and its money goes back to the seller.
 ///
@@ -28,15 +29,13 @@ pub struct TimerExpiry {
 impl TimerExpiry {
     /// The timer of a trade as it stands: caused once for each generation, and not before the
     /// grace that follows the deadline is over.
-    pub fn cause(desk: &Desk, id: TradeId, trade: &Trade, caused_by: Option<&Job>) -> Cause {
-        let kind = Self { trade_id: id, generation: trade.timer };
-        Cause {
-            key: kind.key(),
-            kind: AnyJob::TimerExpiry(kind),
-            run_at: trade.pay_by.checked_add_signed(desk.rules.expiry_grace).filter(|due| *due > desk.now),
-            caused_by: caused_by.cloned(),
-            at_once: false,
-        }
+    ///
+    /// # Errors
+    /// As [`cause`].
+    pub fn cause(desk: &Desk, id: TradeId, trade: &Trade, caused_by: Option<&Job>) -> Result<Cause, Verdict> {
+        let run_at = trade.pay_by.checked_add_signed(desk.rules.expiry_grace).filter(|due| *due > desk.now);
+        let timer = Self { trade_id: id, generation: trade.timer };
+        Ok(Cause { run_at, ..cause(&timer, timer.key(), caused_by)? })
     }
 
     /// The fact that causes it.
@@ -83,7 +82,10 @@ impl Decide for TimerExpiry {
             trade.ended_at = Some(now);
         });
         debug_assert!(updated, "the trade was just found");
-        desk.causes.push(refund::cause(self.trade_id, &trade, job));
+        match cause_refund(self.trade_id, &trade, job) {
+            Ok(refund) => desk.causes.push(refund),
+            Err(verdict) => return verdict,
+        }
         Verdict::SETTLED
     }
 }

@@ -3,9 +3,11 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::UserId;
-use crate::kind::{Decide, Job, Kind, Lane, Origin, Verdict};
-use crate::people::{Referrer, Tier, User};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Kind};
+use crate::kind_info::{Lane, Origin};
 use crate::reason::Reason;
+use crate::rows::people::{Referrer, Tier, User};
 use crate::subject::{About, SubjectType};
 
 /// Registers a person. Their id is the id of this job.

@@ -4,14 +4,16 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{UserId, WithdrawalId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin};
 use crate::machines::withdrawal::WithdrawalState;
-use crate::pause::RAILS;
+use crate::policy::receivable;
 use crate::reason::Reason;
-use crate::receivable;
+use crate::rows::pause::RAILS;
+use crate::rows::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};
 use crate::subject::{About, SubjectType};
 use crate::terms::{AssetTerms, Assets};
-use crate::withdrawal::{Content, Day, DayKey, Destination, Withdrawal};
 
 /// Longest address and memo, in bytes.
 const TEXT_MAX: usize = 256;

@@ -4,7 +4,7 @@ use ledger::{Amount, AssetId, Code, JobId};
 
 use crate::desk::Desk;
 use crate::ids::UserId;
-use crate::kind::Verdict;
+use crate::job::Verdict;
 
 /// Whether the person owes anything of an asset. The account must have been asked for.
 pub(crate) fn owes(desk: &Desk, user: UserId, asset: AssetId) -> bool {

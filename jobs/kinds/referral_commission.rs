@@ -3,11 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Want};
 use crate::ids::{PrincipalId, TradeId, UserId};
-use crate::kind::{Decide, Job, Kind, Lane, Origin, Parking, Verdict};
+use crate::job::{Job, Parking, Verdict};
+use crate::kind::{Decide, Kind};
+use crate::kind_info::{Lane, Origin};
 use crate::machines::trade::TradeState;
+use crate::policy::receivable;
+use crate::policy::shares::share;
 use crate::reason::Reason;
-use crate::receivable;
-use crate::referral::{Commission, share};
+use crate::rows::referral::Commission;
 use crate::subject::About;
 
 /// Pays a referrer their share of a released trade's fees, out of the fee account.

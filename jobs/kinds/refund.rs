@@ -1,16 +1,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::cause::Cause;
-use crate::desk::{Desk, Want};
+use crate::desk::{Cause, Desk, Want};
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind, cause};
+use crate::kind_info::{Lane, Origin};
 use crate::machines::trade::TradeMove;
-use crate::receivable;
-use crate::registry::AnyJob;
+use crate::policy::receivable;
+use crate::policy::trade::{Actor, judge};
+use crate::rows::trade::Trade;
 use crate::subject::About;
 use crate::terms::Assets;
-use crate::trade::{Actor, Trade, judge};
 
 /// Gives the held money back to the seller: because the buyer gives the trade up, or because it was
 /// cancelled or has expired.
@@ -27,14 +28,8 @@ pub struct Refund {
 }
 
 /// The refund that the end of a trade causes: once for its hold.
-pub(crate) fn cause(id: TradeId, trade: &Trade, job: &Job) -> Cause {
-    Cause {
-        kind: AnyJob::Refund(Refund { trade_id: id, user_id: None }),
-        key: format!("hold:{}", trade.hold.0),
-        run_at: None,
-        caused_by: Some(job.clone()),
-        at_once: false,
-    }
+pub(crate) fn cause_refund(id: TradeId, trade: &Trade, job: &Job) -> Result<Cause, Verdict> {
+    cause(&Refund { trade_id: id, user_id: None }, format!("hold:{}", trade.hold.0), Some(job))
 }
 
 impl Kind for Refund {

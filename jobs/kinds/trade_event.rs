@@ -4,14 +4,17 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::{TradeId, UserId};
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Verdict};
+use crate::job::{Job, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin};
+use crate::kinds::refund::cause_refund;
+use crate::kinds::timer_expiry::TimerExpiry;
 use crate::machines::trade::{TradeMove, TradeState};
+use crate::policy::trade::{Actor, judge};
 use crate::reason::Reason;
-use crate::refund;
+use crate::rows::trade::Trade;
 use crate::subject::About;
 use crate::terms::Assets;
-use crate::timer_expiry::TimerExpiry;
-use crate::trade::{Actor, Trade, judge};
 
 /// Something happened to a trade that moves no money by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -97,7 +100,10 @@ impl Decide for TradeEvent {
             TradeEventName::Undo => undo(job, &trade, state),
             TradeEventName::Extend => self.extend(desk, job, &trade, state),
             TradeEventName::Cancel => {
-                desk.causes.push(refund::cause(self.trade_id, &trade, job));
+                match cause_refund(self.trade_id, &trade, job) {
+                    Ok(refund) => desk.causes.push(refund),
+                    Err(verdict) => return verdict,
+                }
                 Ok(Trade { state, ended_at: Some(desk.now), ..trade.clone() })
             }
         };
@@ -107,7 +113,10 @@ impl Decide for TradeEvent {
         };
         if changed.timer != trade.timer {
             // The sweep may have passed the deadline already, if this settles late.
-            desk.causes.push(TimerExpiry::cause(desk, self.trade_id, &changed, Some(job)));
+            match TimerExpiry::cause(desk, self.trade_id, &changed, Some(job)) {
+                Ok(timer) => desk.causes.push(timer),
+                Err(verdict) => return verdict,
+            }
         }
         let updated = desk.trades.update(&self.trade_id, |trade| *trade = changed);
         debug_assert!(updated, "the trade was just found");

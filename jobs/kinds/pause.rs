@@ -1,22 +1,18 @@
-use chrono::{DateTime, Utc};
-use ledger::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::desk::{Desk, Want};
 use crate::ids::PrincipalId;
-use crate::kind::{Decide, Invalid, Job, Kind, Lane, Origin, Scope, Settlement, Verdict};
+use crate::job::{Job, Settlement, Verdict};
+use crate::kind::{Decide, Invalid, Kind};
+use crate::kind_info::{Lane, Origin, Scope};
+use crate::policy::operator::check_reason;
 use crate::reason::Reason;
 use crate::registry::kind_info;
+use crate::rows::pause::{PauseChange, PauseKey, PauseScope, Paused, RAILS};
 use crate::subject::About;
 use crate::terms::Assets;
-
-/// The ways that money leaves. The texts are stored and never renamed.
-pub const RAILS: [&str; 2] = ["bank", "crypto"];
-
-/// The longest reason that an operator may give, in characters.
-const REASON_CHARS_MAX: usize = 500;
 
 /// Pauses something, or lets it go on. What is paused is put off, never refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,90 +28,6 @@ pub struct Pause {
     /// Why, for whoever looks later; 1 to 500 characters.
     #[schema(pattern = "[^\\s\\x00]", min_length = 1, max_length = 500)]
     pub reason: String,
-}
-
-/// What can be paused. The texts are stored and never renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PauseScope {
-    /// A class of workers: they claim nothing.
-    Lane,
-    /// A kind of job.
-    Kind,
-    /// An asset: every job that touches it.
-    Asset,
-    /// A way that money leaves.
-    Rail,
-}
-
-/// What names a pause.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PauseKey {
-    /// What sort of thing.
-    pub scope: PauseScope,
-    /// Which one.
-    pub name: String,
-}
-
-/// A pause as it is stored while it lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paused {
-    /// False once this batch has ended it; such a row is deleted.
-    pub paused: bool,
-    /// Why.
-    pub reason: String,
-    /// Who paused it.
-    pub by: PrincipalId,
-    /// The job that did.
-    pub job: JobId,
-    /// When that settled.
-    pub since: DateTime<Utc>,
-}
-
-/// One pause or resumption in the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PauseChange {
-    /// What was paused or resumed.
-    pub key: PauseKey,
-    /// Which of the two.
-    pub paused: bool,
-    /// Why.
-    pub reason: String,
-    /// Who.
-    pub by: PrincipalId,
-}
-
-impl PauseScope {
-    /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Lane, Self::Kind, Self::Asset, Self::Rail];
-
-    /// The stored text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lane => "lane",
-            Self::Kind => "kind",
-            Self::Asset => "asset",
-            Self::Rail => "rail",
-        }
-    }
-
-    /// The scope that is stored as this text.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
-    }
-}
-
-/// Checks the reason that an operator gives.
-///
-/// # Errors
-/// It is empty or too long.
-pub(crate) fn check_reason(reason: &str) -> Result<(), Invalid> {
-    let length = reason.chars().count();
-    if reason.trim().is_empty() || length > REASON_CHARS_MAX {
-        let message = format!("say why, in 1 to {REASON_CHARS_MAX} characters");
-        return Err(Invalid::new("reason", "reason_length", message));
-    }
-    Ok(())
 }
 
 impl Pause {
