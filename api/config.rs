@@ -3,7 +3,7 @@ use std::time::Duration;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
 
-use crate::rate::Rate;
+use crate::http::rate::Rate;
 
 /// What the HTTP side needs to run.
 #[derive(Clone, Debug)]

@@ -5,11 +5,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::Api;
-use crate::openapi::preamble;
-use crate::{
-    batch, export, fees, health, history, integrity, job, jobs_list, metrics, openapi, page, parked, pauses, person,
-    referrals, retentions, trade, trades, transactions, user, webhook, withdrawal_asks, withdrawals,
-};
+use crate::documents::job;
+use crate::endpoints::history;
+use crate::endpoints::jobs::commands::{batch, parked};
+use crate::endpoints::jobs::queries as jobs_list;
+use crate::endpoints::operations::queries::{fees, integrity, pauses, retentions};
+use crate::endpoints::server::health;
+use crate::endpoints::trades::commands as trade;
+use crate::endpoints::trades::queries as trades;
+use crate::endpoints::users::queries::{balances as user, export, referrals, transactions, user as person};
+use crate::endpoints::webhooks::nowpayments as webhook;
+use crate::endpoints::withdrawals::commands as withdrawal_asks;
+use crate::endpoints::withdrawals::queries as withdrawals;
+use crate::openapi::document as openapi;
+use crate::openapi::document::preamble;
+use crate::openapi::page;
+use crate::telemetry::metrics;
 
 /// The endpoints with their description. To add one, annotate its handler and add a line.
 pub(crate) fn endpoints() -> OpenApiRouter<Api> {

@@ -20,7 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::app::{Background, Error};
-use crate::peer::Peer;
+use crate::http::peer::Peer;
 
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;

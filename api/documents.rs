@@ -1,0 +1,3 @@
+pub(crate) mod job;
+pub(crate) mod texts;
+pub(crate) mod time;

@@ -1,0 +1,8 @@
+pub(crate) mod history;
+pub(crate) mod jobs;
+pub(crate) mod operations;
+pub(crate) mod server;
+pub(crate) mod trades;
+pub(crate) mod users;
+pub(crate) mod webhooks;
+pub(crate) mod withdrawals;

@@ -1,0 +1,149 @@
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use jobs::{AnyJob, Assets, UserId, UserRegister};
+use ledger::{AssetId, Balance, Purpose};
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use crate::app::Api;
+use crate::documents::texts::{AssetCode, Id, SignedAmountText};
+use crate::http::auth::{Reader, Submitter};
+use crate::http::problem::Problem;
+use crate::intake::extract::{Asked, InPath, Thing};
+use crate::intake::submit::submit;
+use crate::openapi::answers::{Submitted, UserUnknown};
+use crate::openapi::params::Asking;
+
+/// Register a person
+///
+/// Their id is the id of the job. It counts once the job has settled.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", security(("key" = ["submit"])),
+    params(Asking), request_body = UserRegister, responses(Submitted),
+)]
+pub(crate) async fn post_user(
+    Submitter(submitter): Submitter,
+    State(api): State<Api>,
+    Asked { body, how }: Asked<UserRegister>,
+) -> Result<Response, Problem> {
+    submit(&api, submitter, how, AnyJob::UserRegister(body)).await
+}
+
+/// What a person has.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Balances)]
+pub(crate) struct BalancesDocument {
+    #[schema(value_type = Id)]
+    user_id: String,
+    balances: Vec<AssetBalance>,
+}
+
+/// What a person has of one asset, as decimal text in the asset's scale.
+#[derive(Debug, Serialize, ToSchema)]
+struct AssetBalance {
+    #[schema(value_type = AssetCode)]
+    asset: String,
+    /// All that is theirs.
+    #[schema(value_type = SignedAmountText)]
+    posted: String,
+    /// The part of it that open trades hold.
+    #[schema(value_type = SignedAmountText)]
+    held: String,
+    /// posted − held.
+    #[schema(value_type = SignedAmountText)]
+    available: String,
+    /// What they owe the exchange after a deposit was taken back; later credits repay it.
+    #[schema(value_type = SignedAmountText)]
+    owed: String,
+}
+
+/// What a person has
+///
+/// One entry for each asset that they ever had anything of.
+#[utoipa::path(
+    get, path = "/v1/users/{id}/balances", tag = "users", security(("key" = ["read"])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, description = "As committed when it was asked", body = BalancesDocument, example = json!({
+            "user_id": "2", "balances": [{
+                "asset": "btc", "posted": "0.09960000", "held": "0.00000000", "available": "0.09960000",
+                "owed": "0.00000000",
+            }],
+        })),
+        UserUnknown,
+    ),
+)]
+pub(crate) async fn get_balances(
+    _: Reader,
+    State(api): State<Api>,
+    InPath(id): InPath<UserId>,
+) -> Result<Json<BalancesDocument>, Problem> {
+    require_user(&api.pool, id).await?;
+    let assets = api.assets.current().await;
+    let balances = balances(&api.pool, id, &assets).await?;
+    Ok(Json(BalancesDocument { user_id: id.to_string(), balances }))
+}
+
+/// 404 unless the person is registered.
+pub(crate) async fn require_user(pool: &PgPool, id: UserId) -> Result<(), Problem> {
+    let known = sqlx::query_scalar!(r#"select exists (select from app_user where id = $1) as "known!""#, id.0)
+        .fetch_one(pool)
+        .await?;
+    if known { Ok(()) } else { Err(UserId::unknown()) }
+}
+
+async fn balances(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<AssetBalance>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        select a.asset, a.purpose, e.posted::text as "posted!", e.held::text as "held!"
+        from account a
+        cross join lateral (
+            select posted, held from entry where account_id = a.id order by version desc limit 1
+        ) e
+        where a.owner = $1
+        order by a.asset, a.purpose
+        "#,
+        id.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found: Vec<(AssetId, Balance, i128)> = Vec::new();
+    for row in rows {
+        let asset = AssetId::new(row.asset);
+        if found.last().is_none_or(|(last, ..)| *last != asset) {
+            found.push((asset, Balance::default(), 0));
+        }
+        let (Some((_, wallet, owed)), Some(purpose)) = (found.last_mut(), Purpose::parse(&row.purpose)) else {
+            return Err(unreadable(&row.purpose));
+        };
+        let (posted, held) = (minor(&row.posted)?, minor(&row.held)?);
+        match purpose {
+            Purpose::Wallet => *wallet = Balance { posted, held },
+            // A debt is a negative balance.
+            Purpose::Receivable => *owed = posted.saturating_neg(),
+            Purpose::Fee | Purpose::World => return Err(unreadable(&row.purpose)),
+        }
+    }
+    let formatted = found.into_iter().map(|(id, wallet, owed)| {
+        let asset = &assets.by_id(id).ok_or_else(|| unreadable("an asset that is not registered"))?.asset;
+        Ok(AssetBalance {
+            asset: asset.code.clone(),
+            posted: asset.format_signed(wallet.posted),
+            held: asset.format_signed(wallet.held),
+            available: asset.format_signed(wallet.available()),
+            owed: asset.format_signed(owed),
+        })
+    });
+    formatted.collect()
+}
+
+/// Minor units out of the text of a numeric.
+pub(crate) fn minor(text: &str) -> Result<i128, sqlx::Error> {
+    text.parse().map_err(|error: std::num::ParseIntError| sqlx::Error::Decode(error.into()))
+}
+
+fn unreadable(what: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("unexpected {what}").into())
+}

@@ -1,0 +1,11 @@
+pub(crate) mod auth;
+pub(crate) mod body;
+pub(crate) mod edge;
+pub(crate) mod headers;
+pub(crate) mod key;
+pub(crate) mod paging;
+pub(crate) mod peer;
+pub(crate) mod problem;
+pub(crate) mod rate;
+pub(crate) mod request_id;
+pub(crate) mod traces;

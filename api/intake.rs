@@ -1,0 +1,11 @@
+pub(crate) mod asset_registry;
+pub(crate) mod extract;
+pub(crate) mod gather;
+pub(crate) mod inbox;
+pub(crate) mod line;
+pub(crate) mod nudges;
+pub(crate) mod outcomes;
+pub(crate) mod recorder;
+pub(crate) mod shape;
+pub(crate) mod stop;
+pub(crate) mod submit;

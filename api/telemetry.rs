@@ -1,0 +1,2 @@
+pub(crate) mod metrics;
+pub(crate) mod queue_gauges;
