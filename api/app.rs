@@ -1,33 +1,32 @@
 use std::future::pending;
-use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Router;
 use jobs::Lane;
-use providers::nowpayments::Secret;
-use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::{Config, Limits};
-use crate::endpoints::server::health::Readiness;
-use crate::endpoints::users::queries::export::Exports;
-use crate::endpoints::webhooks::nowpayments::Refused;
-use crate::http::auth::KnownKeys;
+use crate::http::auth::Access;
 use crate::http::edge::guarded;
+use crate::http::exports::Exports;
 use crate::http::rate::Rates;
+use crate::intake::asked::BodyWithin;
 use crate::intake::asset_registry::AssetRegistry;
 use crate::intake::gather::gatherer;
-use crate::intake::inbox::{INBOX_MAX, Inbox};
+use crate::intake::inbox::INBOX_MAX;
 use crate::intake::line::Line;
 use crate::intake::nudges::Nudges;
 use crate::intake::outcomes::Outcomes;
-use crate::intake::recorder::Recorder;
-use crate::intake::stop::{Stop, StopSwitch, stop};
-use crate::routes::endpoints;
+use crate::intake::stop::{StopSwitch, stop};
+use crate::intake::submit::Intake;
+use crate::routes::{DESCRIPTION, endpoints};
+use crate::state::{Api, Shared};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::queue_gauges::QueueGauges;
+use crate::telemetry::readiness::Readiness;
 
 /// How long the tasks behind the router may take to commit what has come.
 const TASKS_WITHIN: Duration = Duration::from_secs(10);
@@ -44,38 +43,6 @@ pub enum Error {
     /// A task that every request depends on ended. The process must end, to be started again.
     #[error("a task that records jobs or watches outcomes has ended")]
     TaskEnded,
-}
-
-/// What every handler works with.
-#[derive(Clone, Debug)]
-pub(crate) struct Api(Arc<Shared>);
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) pool: PgPool,
-    pub(crate) keys: KnownKeys,
-    pub(crate) assets: AssetRegistry,
-    pub(crate) recorder: Recorder,
-    pub(crate) inbox: Inbox,
-    pub(crate) outcomes: Outcomes,
-    pub(crate) rates: Rates,
-    pub(crate) exports: Exports,
-    pub(crate) readiness: Readiness,
-    pub(crate) ipn_secrets: Vec<Secret>,
-    pub(crate) webhooks_refused: Refused,
-    pub(crate) metrics: Metrics,
-    pub(crate) queue_gauges: QueueGauges,
-    pub(crate) body_within: Duration,
-    /// True once the process is stopping.
-    pub(crate) stop: Stop,
-}
-
-impl Deref for Api {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
 }
 
 /// The tasks behind the router: the one that commits, the one that watches outcomes and those
@@ -116,23 +83,22 @@ pub async fn app(config: Config) -> Result<(Router, Background), Error> {
         tellers.spawn(nudges.clone().send(lane, Line::beside(&pool, []), nudging.clone()));
     }
     let exports = Exports::new(&pool, limits.exports_max);
-    let api = Api(Arc::new(Shared {
+    let assets = Arc::new(assets);
+    let api = Api::new(Shared {
+        access: Access::new(pool.clone(), Rates::new(limits.rate, limits.visitor_rate)),
+        intake: Intake { pool: pool.clone(), assets: Arc::clone(&assets), recorder, outcomes, stop: waiting },
         pool,
-        keys: KnownKeys::default(),
         assets,
-        recorder,
         inbox,
-        outcomes,
-        rates: Rates::new(limits.rate, limits.visitor_rate),
         exports,
         readiness: Readiness::default(),
         ipn_secrets,
-        webhooks_refused: Refused::default(),
+        webhooks_refused: AtomicU64::default(),
         metrics,
         queue_gauges: QueueGauges::default(),
-        body_within: limits.body_within,
-        stop: waiting,
-    }));
+        body_within: BodyWithin(limits.body_within),
+        description: &DESCRIPTION,
+    });
     let background = Background { stop_waiting, stop_recording, stop_nudging, watchers, writers, tellers, limits };
     Ok((router(api), background))
 }

@@ -1,4 +1,6 @@
-pub(crate) mod history;
+//! The endpoints by resource. Commands ask for a job; queries read. `routes` lists all of them.
+
+mod history;
 pub(crate) mod jobs;
 pub(crate) mod operations;
 pub(crate) mod server;

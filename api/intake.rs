@@ -1,5 +1,7 @@
+//! From a checked request to a commit, and to what came of it.
+
+pub(crate) mod asked;
 pub(crate) mod asset_registry;
-pub(crate) mod extract;
 pub(crate) mod gather;
 pub(crate) mod inbox;
 pub(crate) mod line;

@@ -19,6 +19,7 @@ mod intake;
 mod openapi;
 mod routes;
 mod serve;
+mod state;
 mod telemetry;
 mod within;
 
@@ -26,5 +27,5 @@ pub use app::{Background, Error, app};
 pub use config::{Config, Limits};
 pub use http::key::{key_hash, new_key};
 pub use http::rate::Rate;
-pub use openapi::document::openapi;
+pub use routes::openapi;
 pub use serve::serve;

@@ -1,22 +1,17 @@
-use axum::Json;
-use axum::extract::State;
+//! A job as clients see it, and read by its id.
+
 use chrono::{DateTime, Utc};
-use jobs::{AnyJob, JobRef, Subject};
+use jobs::{AnyJob, Subject};
 use ledger::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::outcome::Outcome;
+use crate::documents::parked::ParkedDocument;
 use crate::documents::texts::{CodeText, Id, PathText};
 use crate::documents::time::Time;
-use crate::endpoints::jobs::commands::parked::ParkedDocument;
-use crate::http::auth::Reader;
-use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, Thing};
-use crate::intake::outcomes::Outcome;
-use crate::openapi::answers::JobUnknown;
 
 /// A job as a client sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -212,22 +207,6 @@ fn as_text<S: serde::Serializer>(id: &Option<i64>, serializer: S) -> Result<S::O
         Some(id) => serializer.collect_str(id),
         None => serializer.serialize_none(),
     }
-}
-
-/// A job and what came of it
-///
-/// Every key that may read sees every job: one database serves one exchange.
-#[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs", security(("key" = ["read"])),
-    params(("id" = Id, Path, description = "The job")),
-    responses((status = 200, description = "As it stands", body = JobDocument), JobUnknown),
-)]
-pub(crate) async fn get_job(
-    _: Reader,
-    State(api): State<Api>,
-    InPath(id): InPath<JobRef>,
-) -> Result<Json<JobDocument>, Problem> {
-    find(&api.pool, id.0).await?.map(Json).ok_or_else(JobRef::unknown)
 }
 
 /// A job and wherever it is, as it is stored.

@@ -4,23 +4,21 @@
 mod rows;
 
 use axum::Json;
-use axum::extract::State;
-use jobs::{Assets, PrincipalId, TradeId, WithdrawalId};
+use jobs::{Assets, PrincipalId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::amounts::asset_of;
+use crate::documents::amounts::minor;
 use crate::documents::job::JobState;
 use crate::documents::texts::{AssetCode, CodeText, Id, PathText, SignedAmountText};
 use crate::documents::time::Time;
 use crate::endpoints::history::rows::{Effect, Step, effects, steps};
-use crate::endpoints::users::queries::balances::minor;
-use crate::endpoints::users::queries::user::Turned;
-use crate::http::auth::Reader;
-use crate::http::paging::asset_of;
+use crate::http::paging::Turned;
+use crate::http::path::Thing;
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery, Thing, require_asked_for};
-use crate::openapi::answers::{QueryRefused, TradeUnknown, WithdrawalUnknown};
+use crate::intake::asked::require_asked_for;
+use crate::state::Api;
 
 /// Every job about one thing, in the order in which they were asked for; `next_cursor` is null on
 /// the last page. What was refused is there too.
@@ -121,58 +119,11 @@ struct Account {
     asset: String,
 }
 
-/// Everything about a trade
+/// The history of a trade or a withdrawal, one page.
 ///
-/// The lock, events, timers, release, refund and commissions, with what each did to whose account:
-/// the changes of all of them together are why the money is where it is.
-#[utoipa::path(
-    get, path = "/v1/trades/{id}/history", tag = "trades", security(("key" = ["read"])),
-    params(("id" = TradeId, Path, description = "The trade"), Turned),
-    responses(
-        (status = 200, description = "One page, oldest first", body = HistoryDocument, example = json!({
-            "about": "/v1/trades/4", "jobs": [{
-                "job_id": "4", "kind": "lock-escrow", "event": null,
-                "actor": { "by": "principal", "principal_id": "100" },
-                "principal": { "id": "100", "name": "tests" }, "caused_by": null,
-                "received_at": "2026-01-05T12:00:00.012345Z", "finished_at": "2026-01-05T12:00:00.013579Z",
-                "state": "settled", "reason": null, "entries": [{
-                    "account": { "user_id": "1", "purpose": "wallet", "asset": "btc" }, "what": "hold_opened",
-                    "posted": "0.00000000", "held": "0.10000000",
-                }],
-            }], "next_cursor": null,
-        })),
-        QueryRefused, TradeUnknown,
-    ),
-)]
-pub(crate) async fn get_trade_history(
-    _: Reader,
-    State(api): State<Api>,
-    InPath(id): InPath<TradeId>,
-    InQuery(query): InQuery<Turned>,
-) -> Result<Json<HistoryDocument>, Problem> {
-    history(&api, id, format!("/v1/trades/{id}"), &query).await
-}
-
-/// Everything about a withdrawal
-///
-/// The request and every decision, with what each did to whose account.
-#[utoipa::path(
-    get, path = "/v1/withdrawals/{id}/history", tag = "withdrawals", security(("key" = ["read"])),
-    params(("id" = WithdrawalId, Path, description = "The withdrawal"), Turned),
-    responses(
-        (status = 200, description = "One page, oldest first", body = HistoryDocument), QueryRefused, WithdrawalUnknown,
-    ),
-)]
-pub(crate) async fn get_withdrawal_history(
-    _: Reader,
-    State(api): State<Api>,
-    InPath(id): InPath<WithdrawalId>,
-    InQuery(query): InQuery<Turned>,
-) -> Result<Json<HistoryDocument>, Problem> {
-    history(&api, id, format!("/v1/withdrawals/{id}"), &query).await
-}
-
-async fn history(
+/// # Errors
+/// 404 where it was never asked for; 400 and 422 for a page that is none of this list.
+pub(crate) async fn history(
     api: &Api,
     thing: impl Thing,
     path: String,

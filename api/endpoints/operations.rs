@@ -1,1 +1,2 @@
+pub(crate) mod commands;
 pub(crate) mod queries;

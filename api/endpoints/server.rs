@@ -1,1 +1,3 @@
+pub(crate) mod description;
 pub(crate) mod health;
+pub(crate) mod metrics;

@@ -1,1 +1,3 @@
+pub(crate) mod commands;
 pub(crate) mod queries;
+mod registered;

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,18 +10,26 @@ use jobs::PrincipalId;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use crate::app::Api;
 use crate::http::key::key_hash;
 use crate::http::peer::Peer;
 use crate::http::problem::Problem;
+use crate::http::rate::Rates;
 
 /// How long a key that was found good is not looked up again. A revocation takes effect within
 /// this time, in every process.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
+/// What decides who is let in: the keys in the database, those that were found good, and the rates.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pool: PgPool,
+    known: Arc<KnownKeys>,
+    pub(crate) rates: Arc<Rates>,
+}
+
 /// Keys that were found good, and when. Only good ones, so there are never more than exist.
 #[derive(Debug, Default)]
-pub(crate) struct KnownKeys(Mutex<HashMap<[u8; 32], (Key, Instant)>>);
+struct KnownKeys(Mutex<HashMap<[u8; 32], (Key, Instant)>>);
 
 /// Whose key it is and what it may do.
 #[derive(Clone, Copy, Debug)]
@@ -63,38 +71,56 @@ pub(crate) enum NotGood {
     Revoked,
 }
 
-impl FromRequestParts<Api> for Submitter {
+impl Access {
+    pub(crate) fn new(pool: PgPool, rates: Rates) -> Self {
+        Self { pool, known: Arc::default(), rates: Arc::new(rates) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Submitter
+where
+    Access: FromRef<S>,
+{
     type Rejection = TurnedAway;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, parts).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TurnedAway> {
+        let key = key_of(&Access::from_ref(state), parts).await?;
         if key.may_submit { Ok(Self(key.principal)) } else { Err(TurnedAway::lacks("submit")) }
     }
 }
 
-impl FromRequestParts<Api> for Reader {
+impl<S: Sync> FromRequestParts<S> for Reader
+where
+    Access: FromRef<S>,
+{
     type Rejection = TurnedAway;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, parts).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TurnedAway> {
+        let key = key_of(&Access::from_ref(state), parts).await?;
         if key.may_read { Ok(Self) } else { Err(TurnedAway::lacks("read")) }
     }
 }
 
-impl FromRequestParts<Api> for Operator {
+impl<S: Sync> FromRequestParts<S> for Operator
+where
+    Access: FromRef<S>,
+{
     type Rejection = TurnedAway;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, TurnedAway> {
-        let key = key_of(api, parts).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TurnedAway> {
+        let key = key_of(&Access::from_ref(state), parts).await?;
         if key.may_operate { Ok(Self(key.principal)) } else { Err(TurnedAway::lacks("operate")) }
     }
 }
 
-impl FromRequestParts<Api> for Visitor {
+impl<S: Sync> FromRequestParts<S> for Visitor
+where
+    Access: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        api.rates.visitor(Peer::of(&parts.extensions)).map(|()| Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Access::from_ref(state).rates.visitor(Peer::of(&parts.extensions)).map(|()| Self)
     }
 }
 
@@ -133,38 +159,38 @@ impl IntoResponse for TurnedAway {
 
 /// The key of a request, which has had its share of what the key's principal may ask for. Who has
 /// no good key has a share by address, so that guessing cannot keep the database busy.
-async fn key_of(api: &Api, parts: &Parts) -> Result<Key, TurnedAway> {
+async fn key_of(access: &Access, parts: &Parts) -> Result<Key, TurnedAway> {
     let peer = Peer::of(&parts.extensions);
     let Some(secret) = bearer(&parts.headers) else {
-        api.rates.visitor(peer).map_err(TurnedAway::Failed)?;
+        access.rates.visitor(peer).map_err(TurnedAway::Failed)?;
         return Err(TurnedAway::NotLetIn(NotGood::Unknown));
     };
     let hash = key_hash(secret);
-    let known = api.keys.get(&hash);
+    let known = access.known.get(&hash);
     let key = match known {
         Some((key, since)) if since.elapsed() < TRUSTED_FOR => key,
         Some(_) | None => {
             if known.is_none() {
-                api.rates.visitor(peer).map_err(TurnedAway::Failed)?;
+                access.rates.visitor(peer).map_err(TurnedAway::Failed)?;
             }
-            look_up_again(api, hash).await?
+            look_up_again(access, hash).await?
         }
     };
-    api.rates.request(key.principal).map_err(TurnedAway::Failed)?;
+    access.rates.request(key.principal).map_err(TurnedAway::Failed)?;
     Ok(key.logged())
 }
 
-async fn look_up_again(api: &Api, hash: [u8; 32]) -> Result<Key, TurnedAway> {
+async fn look_up_again(access: &Access, hash: [u8; 32]) -> Result<Key, TurnedAway> {
     // Taken before the look-up: the answer is as old as the question.
     let asked = Instant::now();
-    let found = look_up(&api.pool, &hash).await.map_err(|error| TurnedAway::Failed(error.into()))?;
+    let found = look_up(&access.pool, &hash).await.map_err(|error| TurnedAway::Failed(error.into()))?;
     match found {
         Ok(key) => {
-            api.keys.put(hash, key, asked);
+            access.known.put(hash, key, asked);
             Ok(key)
         }
         Err(why) => {
-            api.keys.forget(&hash);
+            access.known.forget(&hash);
             Err(TurnedAway::NotLetIn(why))
         }
     }

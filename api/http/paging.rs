@@ -1,8 +1,8 @@
 //! Pages of lists whose rows have an id and are read in its order.
 
-use jobs::{Assets, UserId};
-use ledger::{Asset, AssetId};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use crate::http::problem::Problem;
 
@@ -98,6 +98,29 @@ impl Page {
     }
 }
 
+/// What a client asks for of a list without filters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Turned {
+    /// How many at most; 50 unless said otherwise.
+    #[param(minimum = 1, maximum = 200, nullable = false)]
+    limit: Option<u16>,
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
+    cursor: Option<String>,
+}
+
+impl Turned {
+    /// The page of the list that is named, with all that it depends on.
+    ///
+    /// # Errors
+    /// 422: the cursor is of another list.
+    pub(crate) fn page(&self, list: &[&str]) -> Result<Page, Problem> {
+        Page::read(self.limit, self.cursor.as_deref(), list)
+    }
+}
+
 /// A short name for a list and its filters. Each part is length-delimited.
 fn name(list: &[&str]) -> [u8; LIST_BYTES] {
     let mut hasher = Sha256::new();
@@ -117,52 +140,6 @@ fn parse(text: &str, list: [u8; LIST_BYTES]) -> Option<i64> {
     let (named, id) = rest.split_first_chunk::<LIST_BYTES>()?;
     let id = i64::from_be_bytes(id.try_into().ok()?);
     (*named == list && id > 0).then_some(id)
-}
-
-/// The asset that a filter names.
-///
-/// # Errors
-/// 422: there is no such asset.
-pub(crate) fn asset_in_query(assets: &Assets, code: Option<&str>) -> Result<Option<AssetId>, Problem> {
-    let asset = code.map(|code| {
-        let unknown = || Problem::invalid("asset_unknown", "no such asset").field("asset");
-        assets.by_code(code).map(|terms| terms.asset.id).ok_or_else(unknown)
-    });
-    asset.transpose()
-}
-
-/// The asset of a row.
-///
-/// # Errors
-/// The registry does not have it: it was added a moment ago, or never.
-pub(crate) fn asset_of(assets: &Assets, id: i16) -> Result<&Asset, sqlx::Error> {
-    let terms = assets.by_id(AssetId::new(id));
-    terms.map(|terms| &terms.asset).ok_or_else(|| sqlx::Error::Decode(format!("asset {id} is not known").into()))
-}
-
-/// The person that a filter names; nobody need be registered under it.
-///
-/// # Errors
-/// 422: it is not spelled as an id.
-pub(crate) fn user_in_query(text: Option<&str>) -> Result<Option<UserId>, Problem> {
-    let invalid = |_| Problem::invalid("filter_invalid", "user_id is not an id").field("user_id");
-    text.map(str::parse).transpose().map_err(invalid)
-}
-
-/// One of the words that a filter may be.
-///
-/// # Errors
-/// 422: it is none of them.
-pub(crate) fn word_in_query<'a>(
-    field: &str,
-    text: Option<&'a str>,
-    words: &[&str],
-) -> Result<Option<&'a str>, Problem> {
-    if text.is_some_and(|text| !words.contains(&text)) {
-        let detail = format!("{field} is one of {}", words.join(", "));
-        return Err(Problem::invalid("filter_invalid", detail).field(field));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::documents::outcome::Outcome;
 use crate::intake::line::Line;
 use crate::intake::stop::Stop;
 use crate::within::within;
@@ -17,18 +16,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// After this a look counts as failed.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
-
-/// What came of a job.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) job_id: i64,
-    /// `settled`, `rejected` or `cancelled`.
-    pub(crate) status: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) result: Option<Value>,
-    pub(crate) attempts: i32,
-    pub(crate) finished_at: DateTime<Utc>,
-}
 
 /// Those who wait for an outcome. One look serves all of them, so a thousand waiting clients cost
 /// the database one query and not a thousand.

@@ -1,21 +1,36 @@
 //! From a checked job to its answer.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::{AnyJob, Assets, Origin, PrincipalId};
 use outbox::{Ask, Recorded};
 use serde_json::Value;
+use sqlx::PgPool;
 
-use crate::app::Api;
 use crate::documents::job::{JobDocument, JobState, find};
-use crate::http::headers::{
-    IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, Wait, idempotency_key, prefer_wait, trace_parent,
-};
+use crate::http::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, Wait};
+use crate::http::path::Thing;
 use crate::http::problem::Problem;
-use crate::intake::extract::{Thing, require_asked_for};
-use crate::intake::recorder::Written;
+use crate::intake::asked::{How, require_asked_for};
+use crate::intake::asset_registry::AssetRegistry;
+use crate::intake::outcomes::Outcomes;
+use crate::intake::recorder::{Recorder, Written};
 use crate::intake::shape::is_storable;
+use crate::intake::stop::Stop;
+
+/// What a job passes through between the request that asks for it and the answer.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) pool: PgPool,
+    pub(crate) assets: Arc<AssetRegistry>,
+    pub(crate) recorder: Recorder,
+    pub(crate) outcomes: Outcomes,
+    /// True once the process is stopping.
+    pub(crate) stop: Stop,
+}
 
 /// What is asked, as the outbox takes it.
 ///
@@ -73,32 +88,16 @@ fn canonical(value: &Value) -> String {
     sorted(value).to_string()
 }
 
-/// How one job is asked for.
-#[derive(Debug)]
-pub(crate) struct How {
-    key: String,
-    trace_parent: Option<String>,
-    wait: Option<Wait>,
-}
-
-impl How {
-    /// # Errors
-    /// 400: there is no idempotency key, or none that can be one.
-    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
-        Ok(Self { key: idempotency_key(headers)?, trace_parent: trace_parent(headers), wait: prefer_wait(headers) })
-    }
-}
-
 /// Records one job and answers: 202, or what came of it if the client prefers to wait.
 pub(crate) async fn submit(
-    api: &Api,
+    intake: &Intake,
     submitter: PrincipalId,
     How { key, trace_parent, wait }: How,
     job: AnyJob,
 ) -> Result<Response, Problem> {
-    let assets = api.assets.current().await;
+    let assets = intake.assets.current().await;
     let ask = ask(submitter, key, trace_parent, &job, &assets)?;
-    let written = api.recorder.record(vec![ask]).await?;
+    let written = intake.recorder.record(vec![ask]).await?;
     let (recorded, at) = match written.into_iter().next() {
         Some(Written::Recorded(recorded, at)) => (recorded, at),
         Some(failed) => return Err(failure(failed)),
@@ -111,12 +110,12 @@ pub(crate) async fn submit(
             (JobDocument::queued(id, &job, at), false)
         }
         Recorded::Replay(id) => {
-            let found = find(&api.pool, id).await?;
+            let found = find(&intake.pool, id).await?;
             (found.ok_or_else(|| Problem::internal(&format!("job {id} has a request and no row")))?, true)
         }
     };
     let document = match wait {
-        Some(wait) if document.state() == JobState::Queued => awaited(api, recorded.job_id(), document, wait).await,
+        Some(wait) if document.state() == JobState::Queued => awaited(intake, recorded.job_id(), document, wait).await,
         Some(_) | None => document,
     };
     Ok(answer(document, replayed, wait))
@@ -124,26 +123,26 @@ pub(crate) async fn submit(
 
 /// As [`submit`], of a job about something that must be there or be asked for.
 pub(crate) async fn submit_about(
-    api: &Api,
+    intake: &Intake,
     submitter: PrincipalId,
     how: How,
     thing: impl Thing,
     job: AnyJob,
 ) -> Result<Response, Problem> {
-    require_asked_for(&api.pool, &thing).await?;
-    submit(api, submitter, how, job).await
+    require_asked_for(&intake.pool, &thing).await?;
+    submit(intake, submitter, how, job).await
 }
 
 /// The job when it has ended, or as it stands when the wait is over: a job may be parked or
 /// postponed meanwhile.
-async fn awaited(api: &Api, id: i64, document: JobDocument, wait: Wait) -> JobDocument {
+async fn awaited(intake: &Intake, id: i64, document: JobDocument, wait: Wait) -> JobDocument {
     if wait.seconds == 0 {
         return document;
     }
-    if let Some(outcome) = api.outcomes.wait(id, wait.duration(), api.stop.clone()).await {
+    if let Some(outcome) = intake.outcomes.wait(id, wait.duration(), intake.stop.clone()).await {
         return document.ended(outcome);
     }
-    match find(&api.pool, id).await {
+    match find(&intake.pool, id).await {
         Ok(found) => found.unwrap_or(document),
         Err(error) => {
             tracing::warn!(%error, "a job could not be read again; it is told of as it was recorded");

@@ -1,9 +1,6 @@
 //! The description of the API, made from the handlers and served.
 
-use std::sync::LazyLock;
 
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response as Answer};
 use jobs::{JobRef, WithdrawalId};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::Response;
@@ -14,11 +11,9 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, R
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::documents::texts::KeyText;
-use crate::http::auth::Visitor;
-use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::problem::ProblemDocument;
 use crate::openapi::answers::{self, Limited, refusal};
 use crate::openapi::params::request_id;
-use crate::routes::endpoints;
 
 /// The name of the scheme of everything under `/v1`: a bearer key.
 const KEY: &str = "key";
@@ -46,17 +41,6 @@ sent again under the same key, and `request_id` names it in the logs. A path tha
 
 **Limits** are per principal and per process: 429 with `Retry-After`, and `RateLimit` and `RateLimit-Policy` as the \
 IETF draft has them. A batch counts as many requests as it has jobs.";
-
-/// The one description, complete.
-static TEXT: LazyLock<serde_json::Result<String>> = LazyLock::new(|| complete(endpoints().into_openapi()).to_json());
-
-/// The description of the API: an `OpenAPI` 3.1 document as JSON text.
-///
-/// # Errors
-/// It cannot be written down.
-pub fn openapi() -> Result<&'static str, &'static serde_json::Error> {
-    TEXT.as_ref().map(String::as_str)
-}
 
 /// What is said before any endpoint.
 pub(crate) fn preamble() -> OpenApi {
@@ -93,7 +77,7 @@ pub(crate) fn preamble() -> OpenApi {
 }
 
 /// Adds what every endpoint answers and takes.
-fn complete(mut document: OpenApi) -> OpenApi {
+pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in operations_mut(item) {
             complete_operation(operation);
@@ -160,18 +144,6 @@ fn needs_key(operation: &Operation) -> bool {
     operation.security.iter().flatten().any(|required| keys.contains(required))
 }
 
-/// The description of this API
-///
-/// `OpenAPI` 3.1. Clients can be generated from it.
-#[utoipa::path(
-    get, path = "/openapi.json", tag = "server",
-    responses((status = 200, description = "The document that you are reading", body = Object), Limited),
-)]
-pub(crate) async fn get_openapi(_: Visitor) -> Result<Answer, Problem> {
-    let text = openapi().map_err(Problem::internal)?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -180,7 +152,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::openapi;
+    use crate::routes::openapi;
 
     fn each<'a>(value: &'a Value, see: &mut impl FnMut(&'a str, &'a Value)) {
         match value {

@@ -1,49 +1,13 @@
 //! The description of the API as a page to read: one document without script, pictures or anything
 //! from elsewhere.
 
-use std::sync::LazyLock;
 
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use crate::http::auth::Visitor;
-use crate::http::problem::Problem;
-use crate::openapi::answers::Limited;
-use crate::openapi::document::openapi;
 use crate::openapi::page_text::{curl, pretty, prose, schema_name, shape};
 
-const STYLE: &str = include_str!("page.css");
-
-/// The page, and the policy that lets a browser use its one style and nothing else.
-static PAGE: LazyLock<Result<(String, HeaderValue), String>> = LazyLock::new(|| {
-    let text = openapi().map_err(ToString::to_string)?;
-    let document: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let style = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let policy = HeaderValue::from_str(&policy).map_err(|error| error.to_string())?;
-    Ok((page(&document).into_string(), policy))
-});
-
-/// This API as a page to read
-#[utoipa::path(
-    get, path = "/docs", tag = "server",
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"), Limited),
-)]
-pub(crate) async fn get_docs(_: Visitor) -> Result<Response, Problem> {
-    let (page, policy) = PAGE.as_ref().map_err(Problem::internal)?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, policy.clone()),
-    ];
-    Ok((headers, page.as_str()).into_response())
-}
+pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// An operation, with its method and path.
 #[derive(Clone, Copy)]
@@ -53,7 +17,8 @@ struct Operation<'a> {
     said: &'a Value,
 }
 
-fn page(document: &Value) -> Markup {
+/// The page of a description.
+pub(crate) fn page(document: &Value) -> Markup {
     let info = |member: &str| text(document, &format!("/info/{member}"));
     let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let operations = operations(document);
@@ -225,11 +190,12 @@ fn fields(schema: &Value) -> Markup {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::PAGE;
+    use crate::routes::DESCRIPTION;
 
     #[test]
     fn nothing_comes_from_elsewhere_and_every_anchor_is_there() {
-        let (page, policy) = PAGE.as_ref().unwrap();
+        let description = DESCRIPTION.as_ref().unwrap();
+        let (page, policy) = (&description.page, &description.policy);
         assert!(policy.to_str().is_ok_and(|policy| policy.starts_with("default-src 'none'; style-src 'sha256-")));
         for active in ["<script", "http://", "https://", "javascript:", "<img", "<link", "<iframe", "style="] {
             assert_eq!(page.find(active), None, "{active}");

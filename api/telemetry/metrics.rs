@@ -1,17 +1,11 @@
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, StatusCode};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use sqlx::PgPool;
-
-use crate::app::Api;
-use crate::http::auth::Reader;
-use crate::http::problem::Problem;
 
 /// What a process of the HTTP side counts, for Prometheus. Clones count into the same figures.
 #[derive(Clone, Debug)]
@@ -70,7 +64,11 @@ impl Metrics {
         self.webhooks_refused.with_label_values(&[code]).inc();
     }
 
-    fn text(&self, pool: &PgPool, waiting_jobs: usize) -> Result<String, prometheus::Error> {
+    /// All figures as text; `waiting_jobs` is how many wait to be recorded.
+    ///
+    /// # Errors
+    /// They cannot be written down: a fault of ours.
+    pub(crate) fn text(&self, pool: &PgPool, waiting_jobs: usize) -> Result<String, prometheus::Error> {
         let idle = count(pool.num_idle());
         self.connections.with_label_values(&["idle"]).set(idle);
         self.connections.with_label_values(&["used"]).set(i64::from(pool.size()).saturating_sub(idle).max(0));
@@ -98,20 +96,6 @@ pub(crate) fn count(count: usize) -> i64 {
 pub(crate) fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> Result<M, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-/// Metrics for Prometheus
-///
-/// What this process counted, and the state of the queue that all processes share.
-#[utoipa::path(
-    get, path = "/metrics", tag = "server", security(("key" = ["read"])),
-    responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),
-)]
-pub(crate) async fn get_metrics(_: Reader, State(api): State<Api>) -> Result<Response, Problem> {
-    let queue = api.queue_gauges.text(&api.pool).await;
-    let own = api.metrics.text(&api.pool, api.recorder.waiting_jobs().saturating_add(api.inbox.waiting_jobs()));
-    let text = own.and_then(|own| Ok(own + &queue?)).map_err(|error| Problem::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, TextEncoder::new().format_type().to_owned())], text).into_response())
 }
 
 #[cfg(test)]

@@ -247,7 +247,7 @@ async fn a_trade_that_expires_is_the_work_of_holdfast() {
 #[tokio::test]
 async fn a_history_is_read_by_its_index() {
     let db = Db::new().await;
-    let text = include_str!("../../api/history_rows.rs");
+    let text = include_str!("../../api/endpoints/history/rows.rs");
     let (_, rest) = text.split_once("where coalesce(").unwrap();
     let (condition, _) = rest.split_once("\n        ), page").unwrap();
     let condition = format!("coalesce({}", condition.replace("$4", "'7'"));

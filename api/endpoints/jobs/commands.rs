@@ -1,3 +1,3 @@
 pub(crate) mod batch;
-pub(crate) mod batch_items;
+mod batch_items;
 pub(crate) mod parked;

@@ -7,13 +7,30 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::Api;
-use crate::documents::job::{JobDocument, JobRow, JobState};
+use crate::documents::job::{JobDocument, JobRow, JobState, find};
 use crate::documents::texts::Id;
 use crate::http::auth::Reader;
+use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::intake::extract::InQuery;
-use crate::openapi::answers::JobsQueryRefused;
+use crate::http::query::InQuery;
+use crate::openapi::answers::{JobUnknown, JobsQueryRefused};
+use crate::state::Api;
+
+/// A job and what came of it
+///
+/// Every key that may read sees every job: one database serves one exchange.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", tag = "jobs", security(("key" = ["read"])),
+    params(("id" = Id, Path, description = "The job")),
+    responses((status = 200, description = "As it stands", body = JobDocument), JobUnknown),
+)]
+pub(crate) async fn get_job(
+    _: Reader,
+    State(api): State<Api>,
+    InPath(id): InPath<JobRef>,
+) -> Result<Json<JobDocument>, Problem> {
+    find(&api.pool, id.0).await?.map(Json).ok_or_else(JobRef::unknown)
+}
 
 const LIMIT_DEFAULT: u16 = 50;
 const LIMIT_MAX: u16 = 200;

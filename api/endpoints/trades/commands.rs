@@ -1,17 +1,17 @@
 use axum::extract::State;
 use axum::response::Response;
-use jobs::{AnyJob, Kind, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
+use jobs::{AnyJob, LockEscrow, Refund, Release, TradeEvent, TradeEventName, TradeId, UserId};
 use serde::Deserialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::http::auth::Submitter;
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{Asked, InPath};
+use crate::intake::asked::Asked;
 use crate::intake::submit::{submit, submit_about};
 use crate::openapi::answers::{Submitted, TradeUnknown};
 use crate::openapi::params::Asking;
+use crate::state::Api;
 
 /// Open a trade
 ///
@@ -25,7 +25,7 @@ pub(crate) async fn post_trade(
     State(api): State<Api>,
     Asked { body, how }: Asked<LockEscrow>,
 ) -> Result<Response, Problem> {
-    submit(&api, submitter, how, AnyJob::LockEscrow(body)).await
+    submit(&api.intake, submitter, how, AnyJob::LockEscrow(body)).await
 }
 
 /// What is done to a trade, and by whom.
@@ -63,7 +63,7 @@ pub(crate) async fn post_mark_paid(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::MarkPaid, user_id, None)).await
+    submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::MarkPaid, user_id, None)).await
 }
 
 /// Take a mark-paid back
@@ -80,7 +80,7 @@ pub(crate) async fn post_undo(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Undo, user_id, None)).await
+    submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::Undo, user_id, None)).await
 }
 
 /// Give the buyer more time
@@ -97,7 +97,8 @@ pub(crate) async fn post_extend(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Extension { user_id, minutes }, how }: Asked<Extension>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Extend, user_id, Some(minutes))).await
+    submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::Extend, user_id, Some(minutes)))
+        .await
 }
 
 /// Call the trade off
@@ -114,7 +115,7 @@ pub(crate) async fn post_cancel(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, event(trade_id, TradeEventName::Cancel, user_id, None)).await
+    submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::Cancel, user_id, None)).await
 }
 
 /// Release the money to the buyer
@@ -131,7 +132,7 @@ pub(crate) async fn post_release(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, AnyJob::Release(Release { trade_id, user_id })).await
+    submit_about(&api.intake, submitter, how, trade_id, AnyJob::Release(Release { trade_id, user_id })).await
 }
 
 /// Give the trade up
@@ -148,27 +149,10 @@ pub(crate) async fn post_refund(
     InPath(trade_id): InPath<TradeId>,
     Asked { body: Action { user_id }, how }: Asked<Action>,
 ) -> Result<Response, Problem> {
-    submit_about(&api, submitter, how, trade_id, AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) })).await
+    submit_about(&api.intake, submitter, how, trade_id, AnyJob::Refund(Refund { trade_id, user_id: Some(user_id) }))
+        .await
 }
 
 fn event(trade_id: TradeId, event: TradeEventName, user_id: UserId, minutes: Option<u16>) -> AnyJob {
     AnyJob::TradeEvent(TradeEvent { trade_id, event, user_id, minutes })
-}
-
-/// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
-/// lock-escrow jobs.
-pub(crate) async fn known_trades(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
-    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else {
-        return Ok(Vec::new());
-    };
-    // The bounds let Postgres leave out partitions that cannot hold any of the ids.
-    sqlx::query_scalar!(
-        "select id from job where id = any ($1) and id between $3 and $4 and kind = $2",
-        ids,
-        LockEscrow::NAME,
-        first,
-        last,
-    )
-    .fetch_all(pool)
-    .await
 }

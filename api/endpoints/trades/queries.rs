@@ -10,15 +10,19 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::Api;
+use crate::documents::amounts::{asset_of, minor, one_spelling};
 use crate::documents::texts::{AmountText, AssetCode, CodeText, Id, PathText};
 use crate::documents::time::Time;
-use crate::endpoints::users::queries::balances::minor;
+use crate::endpoints::history::{HistoryDocument, history};
 use crate::http::auth::Reader;
-use crate::http::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
+use crate::http::paging::Page;
+use crate::http::paging::Turned;
+use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery, Thing};
+use crate::http::query::InQuery;
+use crate::http::query::{asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, TradeUnknown};
+use crate::state::Api;
 
 /// A trade as a client sees it. Amounts are decimal text in the asset's scale.
 ///
@@ -126,6 +130,38 @@ pub(crate) async fn get_trade(
         return Ok(Json(trade));
     }
     Err(TradeId::unknown())
+}
+
+/// Everything about a trade
+///
+/// The lock, events, timers, release, refund and commissions, with what each did to whose account:
+/// the changes of all of them together are why the money is where it is.
+#[utoipa::path(
+    get, path = "/v1/trades/{id}/history", tag = "trades", security(("key" = ["read"])),
+    params(("id" = TradeId, Path, description = "The trade"), Turned),
+    responses(
+        (status = 200, description = "One page, oldest first", body = HistoryDocument, example = json!({
+            "about": "/v1/trades/4", "jobs": [{
+                "job_id": "4", "kind": "lock-escrow", "event": null,
+                "actor": { "by": "principal", "principal_id": "100" },
+                "principal": { "id": "100", "name": "tests" }, "caused_by": null,
+                "received_at": "2026-01-05T12:00:00.012345Z", "finished_at": "2026-01-05T12:00:00.013579Z",
+                "state": "settled", "reason": null, "entries": [{
+                    "account": { "user_id": "1", "purpose": "wallet", "asset": "btc" }, "what": "hold_opened",
+                    "posted": "0.00000000", "held": "0.10000000",
+                }],
+            }], "next_cursor": null,
+        })),
+        QueryRefused, TradeUnknown,
+    ),
+)]
+pub(crate) async fn get_trade_history(
+    _: Reader,
+    State(api): State<Api>,
+    InPath(id): InPath<TradeId>,
+    InQuery(query): InQuery<Turned>,
+) -> Result<Json<HistoryDocument>, Problem> {
+    history(&api, id, format!("/v1/trades/{id}"), &query).await
 }
 
 /// What a client asks for.
@@ -345,14 +381,4 @@ async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tra
         terms: None,
         links: Links::of(id),
     }))
-}
-
-/// The amount in the asset's scale. A client may write 0.5 for 0.50000000; a document has one spelling
-/// from the beginning.
-pub(crate) fn one_spelling(assets: &Assets, asset: &str, amount: String) -> String {
-    let in_scale = assets.by_code(asset).map(|terms| &terms.asset).and_then(|asset| {
-        let amount = asset.parse(&amount).ok()?;
-        Some(asset.format(amount))
-    });
-    in_scale.unwrap_or(amount)
 }

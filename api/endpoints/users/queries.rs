@@ -1,7 +1,8 @@
 pub(crate) mod balances;
-pub(crate) mod cursor;
+mod cursor;
 pub(crate) mod export;
-pub(crate) mod export_rows;
+mod export_rows;
+pub(crate) mod flags;
 pub(crate) mod referrals;
 pub(crate) mod transactions;
 pub(crate) mod user;

@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,24 +11,20 @@ use jobs::PrincipalId;
 use providers::nowpayments::{Callback, Refusal, Signed, verify};
 use tokio::time::timeout;
 
-use crate::app::Api;
-use crate::endpoints::server::health::Status;
+use crate::documents::status::Status;
 use crate::http::body::{BODY_BYTES_MAX, read};
 use crate::http::headers::trace_parent;
 use crate::http::problem::Problem;
 use crate::intake::inbox::{Credit, Heard, Stored};
 use crate::openapi::answers::CallbackRefused;
 use crate::openapi::params::Signature;
+use crate::state::Api;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-nowpayments-sig");
 
 /// The provider waits three seconds for an answer and then tries again, a finite number of times.
 const BODY_WITHIN: Duration = Duration::from_secs(1);
 const STORED_WITHIN: Duration = Duration::from_millis(1_800);
-
-/// How many callbacks were refused since the process started.
-#[derive(Debug, Default)]
-pub(crate) struct Refused(AtomicU64);
 
 /// A callback of the payment provider, known by its signature
 ///
@@ -91,7 +87,7 @@ fn authentic(api: &Api, headers: &HeaderMap, body: &Bytes) -> Result<(Signed, St
 /// malformed; never a 2xx, whatever the body says.
 fn refused(api: &Api, refusal: Refusal) -> Response {
     api.metrics.count_webhook_refused(refusal.code());
-    let before = api.webhooks_refused.0.fetch_add(1, Ordering::Relaxed);
+    let before = api.webhooks_refused.fetch_add(1, Ordering::Relaxed);
     tracing::warn!(refusal = refusal.code(), refused = before.saturating_add(1), "a callback is refused");
     let status = match refusal {
         Refusal::MissingSignature | Refusal::Mismatch => StatusCode::UNAUTHORIZED,

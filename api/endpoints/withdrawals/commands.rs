@@ -6,13 +6,14 @@ use jobs::{AnyJob, DecisionName, UserId, WithdrawalDecision, WithdrawalId, Withd
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::http::auth::{Operator, Submitter};
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{Asked, InPath};
+use crate::intake::asked::Asked;
 use crate::intake::submit::{submit, submit_about};
 use crate::openapi::answers::{Submitted, WithdrawalUnknown};
 use crate::openapi::params::Asking;
+use crate::state::Api;
 
 /// Ask for a withdrawal
 ///
@@ -30,7 +31,7 @@ pub(crate) async fn post_withdrawal(
     State(api): State<Api>,
     Asked { body, how }: Asked<WithdrawalRequest>,
 ) -> Result<Response, Problem> {
-    submit(&api, submitter, how, AnyJob::WithdrawalRequest(body)).await
+    submit(&api.intake, submitter, how, AnyJob::WithdrawalRequest(body)).await
 }
 
 /// What is approved.
@@ -80,7 +81,7 @@ pub(crate) async fn post_withdrawal_approve(
     Asked { body: Approval { content_hash }, how }: Asked<Approval>,
 ) -> Result<Response, Problem> {
     let decision = WithdrawalDecision { content_hash: Some(content_hash), ..nothing_said(id, DecisionName::Approve) };
-    submit_about(&api, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
+    submit_about(&api.intake, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// Refuse a withdrawal
@@ -99,7 +100,7 @@ pub(crate) async fn post_withdrawal_reject(
     Asked { body: Rejection { reason }, how }: Asked<Rejection>,
 ) -> Result<Response, Problem> {
     let decision = WithdrawalDecision { reason: Some(reason), ..nothing_said(id, DecisionName::Reject) };
-    submit_about(&api, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
+    submit_about(&api.intake, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// Call a withdrawal off
@@ -118,7 +119,7 @@ pub(crate) async fn post_withdrawal_cancel(
     Asked { body: Cancellation { user_id }, how }: Asked<Cancellation>,
 ) -> Result<Response, Problem> {
     let decision = WithdrawalDecision { user_id: Some(user_id), ..nothing_said(id, DecisionName::Cancel) };
-    submit_about(&api, submitter, how, id, AnyJob::WithdrawalDecision(decision)).await
+    submit_about(&api.intake, submitter, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
 /// A decision without what only one of them says.

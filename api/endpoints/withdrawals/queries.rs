@@ -10,16 +10,21 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::Api;
+use crate::documents::amounts::asset_of;
+use crate::documents::amounts::minor;
+use crate::documents::amounts::one_spelling;
 use crate::documents::texts::{AmountText, AssetCode, CodeText, Id, PathText};
 use crate::documents::time::Time;
-use crate::endpoints::trades::queries::one_spelling;
-use crate::endpoints::users::queries::balances::minor;
+use crate::endpoints::history::{HistoryDocument, history};
 use crate::http::auth::Reader;
-use crate::http::paging::{Page, asset_in_query, asset_of, user_in_query, word_in_query};
+use crate::http::paging::Page;
+use crate::http::paging::Turned;
+use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery, Thing};
+use crate::http::query::InQuery;
+use crate::http::query::{asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, WithdrawalUnknown};
+use crate::state::Api;
 
 /// A withdrawal as a client sees it. Amounts are decimal text in the asset's scale.
 ///
@@ -162,6 +167,25 @@ pub(crate) async fn get_withdrawal(
         return Ok(Json(row.document(&assets)?));
     }
     asked(&api.pool, id, &assets).await?.map(Json).ok_or_else(WithdrawalId::unknown)
+}
+
+/// Everything about a withdrawal
+///
+/// The request and every decision, with what each did to whose account.
+#[utoipa::path(
+    get, path = "/v1/withdrawals/{id}/history", tag = "withdrawals", security(("key" = ["read"])),
+    params(("id" = WithdrawalId, Path, description = "The withdrawal"), Turned),
+    responses(
+        (status = 200, description = "One page, oldest first", body = HistoryDocument), QueryRefused, WithdrawalUnknown,
+    ),
+)]
+pub(crate) async fn get_withdrawal_history(
+    _: Reader,
+    State(api): State<Api>,
+    InPath(id): InPath<WithdrawalId>,
+    InQuery(query): InQuery<Turned>,
+) -> Result<Json<HistoryDocument>, Problem> {
+    history(&api, id, format!("/v1/withdrawals/{id}"), &query).await
 }
 
 /// What a client asks for.

@@ -4,26 +4,28 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use jobs::{AnyJob, Assets, BadPayload, Origin, PrincipalId, Scope, Subject, SubjectType, TradeId, kind_info};
+use jobs::{
+    AnyJob, Assets, BadPayload, Kind, LockEscrow, Origin, PrincipalId, Scope, Subject, SubjectType, TradeId, kind_info,
+};
 use outbox::{Ask, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::documents::texts::{Id, KeyText};
-use crate::endpoints::trades::commands::known_trades;
 use crate::http::auth::Submitter;
 use crate::http::body::{BATCH_BYTES_MAX, read_json};
 use crate::http::headers::{is_key, malformed_key, trace_parent};
+use crate::http::path::Thing;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::request_id::RequestId;
-use crate::intake::extract::Thing;
 use crate::intake::recorder::Written;
 use crate::intake::shape;
 use crate::intake::submit::{ask, failure};
 use crate::openapi::answers::Batched;
 use crate::openapi::params::AskingMany;
+use crate::state::Api;
 
 /// How many jobs one request may ask for.
 pub(crate) const JOBS_MAX: usize = 1_000;
@@ -109,13 +111,13 @@ pub(crate) async fn post_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<BatchDocument>), Problem> {
-    let text = read_json(&headers, body, BATCH_BYTES_MAX, api.body_within).await?;
+    let text = read_json(&headers, body, BATCH_BYTES_MAX, api.body_within.0).await?;
     let batch: Batch<'_> = shape::read(&text, serde_json::from_str)?;
     if !(1..=JOBS_MAX).contains(&batch.jobs.len()) {
         let detail = format!("A batch has 1 to {JOBS_MAX} jobs, this one has {}", batch.jobs.len());
         return Err(Problem::invalid("batch_size", detail).field("jobs"));
     }
-    api.rates.batch(submitter, batch.jobs.len())?;
+    api.access.rates.batch(submitter, batch.jobs.len())?;
     let assets = api.assets.current().await;
     let trace = trace_parent(&headers);
     let mut items: Vec<Read> = batch.jobs.iter().map(|raw| read(raw, submitter, trace.as_ref(), &assets)).collect();
@@ -140,7 +142,7 @@ pub(crate) async fn post_batch(
             })),
         }
     }
-    let written = if asks.is_empty() { Vec::new() } else { api.recorder.record(asks).await? };
+    let written = if asks.is_empty() { Vec::new() } else { api.intake.recorder.record(asks).await? };
     let mut recorded = Vec::with_capacity(written.len());
     for (key, written) in keys.into_iter().zip(written) {
         recorded.push(answer(key, written, &request_id)?);
@@ -202,6 +204,24 @@ async fn refuse_unknown_trades(api: &Api, items: &mut [Read]) -> Result<(), Prob
         }
     }
     Ok(())
+}
+
+/// Those of the ids that name a trade, be it open, over or still to be opened: the ids of
+/// lock-escrow jobs.
+async fn known_trades(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else {
+        return Ok(Vec::new());
+    };
+    // The bounds let Postgres leave out partitions that cannot hold any of the ids.
+    sqlx::query_scalar!(
+        "select id from job where id = any ($1) and id between $3 and $4 and kind = $2",
+        ids,
+        LockEscrow::NAME,
+        first,
+        last,
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// # Errors

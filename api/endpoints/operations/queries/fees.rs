@@ -8,12 +8,12 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::amounts::asset_of;
+use crate::documents::amounts::minor;
 use crate::documents::texts::{AssetCode, SignedAmountText};
-use crate::endpoints::users::queries::balances::minor;
 use crate::http::auth::Reader;
-use crate::http::paging::asset_of;
 use crate::http::problem::Problem;
+use crate::state::Api;
 
 /// The fee accounts of the exchange.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,21 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use jobs::{AnyJob, Verify};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::documents::texts::Id;
 use crate::documents::time::Time;
-use crate::http::auth::{Operator, Reader};
+use crate::http::auth::Reader;
 use crate::http::problem::Problem;
-use crate::intake::extract::Asked;
-use crate::intake::submit::submit;
-use crate::openapi::answers::Submitted;
-use crate::openapi::params::Asking;
+use crate::state::Api;
 
 /// The last verification, or that there was none.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,19 +81,4 @@ pub(crate) async fn get_integrity(_: Reader, State(api): State<Api>) -> Result<J
         failed: last.failed,
     });
     Ok(Json(IntegrityDocument { state, last }))
-}
-
-/// Run the integrity checks
-///
-/// They read everything and take a while; what they found is at `GET /v1/integrity`.
-#[utoipa::path(
-    post, path = "/v1/integrity", tag = "operating", security(("key" = ["operate"])), params(Asking),
-    request_body(content = Verify, example = json!({})), responses(Submitted),
-)]
-pub(crate) async fn post_integrity(
-    Operator(operator): Operator,
-    State(api): State<Api>,
-    Asked { body, how }: Asked<Verify>,
-) -> Result<Response, Problem> {
-    submit(&api, operator, how, AnyJob::Verify(body)).await
 }

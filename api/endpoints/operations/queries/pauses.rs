@@ -2,21 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use jobs::{AnyJob, Pause};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::documents::texts::Id;
 use crate::documents::time::Time;
-use crate::http::auth::{Operator, Reader};
+use crate::http::auth::Reader;
 use crate::http::problem::Problem;
-use crate::intake::extract::Asked;
-use crate::intake::submit::submit;
-use crate::openapi::answers::Submitted;
-use crate::openapi::params::Asking;
+use crate::state::Api;
 
 /// How many changes are told of, the newest first.
 const CHANGES_MAX: i64 = 50;
@@ -58,26 +52,6 @@ struct ChangeDocument {
     by: String,
     #[schema(value_type = Id)]
     job_id: String,
-}
-
-/// Pause something, or let it go on
-///
-/// A lane, a kind of job, an asset or a rail. What is paused is put off, never refused; every
-/// worker notices within a second. The result says whether anything changed.
-#[utoipa::path(
-    post, path = "/v1/pauses", tag = "operating", security(("key" = ["operate"])), params(Asking),
-    request_body(
-        content = Pause,
-        example = json!({ "scope": "asset", "name": "btc", "paused": true, "reason": "the chain has stopped" }),
-    ),
-    responses(Submitted),
-)]
-pub(crate) async fn post_pause(
-    Operator(operator): Operator,
-    State(api): State<Api>,
-    Asked { body, how }: Asked<Pause>,
-) -> Result<Response, Problem> {
-    submit(&api, operator, how, AnyJob::Pause(body)).await
 }
 
 /// What is paused

@@ -5,11 +5,11 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Api;
 use crate::documents::texts::Id;
 use crate::documents::time::Time;
 use crate::http::auth::Reader;
 use crate::http::problem::Problem;
+use crate::state::Api;
 
 /// How many are told of, the newest first: of each 16.8 million jobs there is one.
 const RETENTIONS_MAX: i64 = 1_000;

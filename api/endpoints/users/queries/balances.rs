@@ -1,35 +1,19 @@
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use jobs::{AnyJob, Assets, UserId, UserRegister};
+use jobs::{Assets, UserId};
 use ledger::{AssetId, Balance, Purpose};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::amounts::minor;
 use crate::documents::texts::{AssetCode, Id, SignedAmountText};
-use crate::http::auth::{Reader, Submitter};
+use crate::endpoints::users::registered::require_user;
+use crate::http::auth::Reader;
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{Asked, InPath, Thing};
-use crate::intake::submit::submit;
-use crate::openapi::answers::{Submitted, UserUnknown};
-use crate::openapi::params::Asking;
-
-/// Register a person
-///
-/// Their id is the id of the job. It counts once the job has settled.
-#[utoipa::path(
-    post, path = "/v1/users", tag = "users", security(("key" = ["submit"])),
-    params(Asking), request_body = UserRegister, responses(Submitted),
-)]
-pub(crate) async fn post_user(
-    Submitter(submitter): Submitter,
-    State(api): State<Api>,
-    Asked { body, how }: Asked<UserRegister>,
-) -> Result<Response, Problem> {
-    submit(&api, submitter, how, AnyJob::UserRegister(body)).await
-}
+use crate::openapi::answers::UserUnknown;
+use crate::state::Api;
 
 /// What a person has.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,14 +70,6 @@ pub(crate) async fn get_balances(
     Ok(Json(BalancesDocument { user_id: id.to_string(), balances }))
 }
 
-/// 404 unless the person is registered.
-pub(crate) async fn require_user(pool: &PgPool, id: UserId) -> Result<(), Problem> {
-    let known = sqlx::query_scalar!(r#"select exists (select from app_user where id = $1) as "known!""#, id.0)
-        .fetch_one(pool)
-        .await?;
-    if known { Ok(()) } else { Err(UserId::unknown()) }
-}
-
 async fn balances(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<AssetBalance>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
@@ -137,11 +113,6 @@ async fn balances(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Vec<Asse
         })
     });
     formatted.collect()
-}
-
-/// Minor units out of the text of a numeric.
-pub(crate) fn minor(text: &str) -> Result<i128, sqlx::Error> {
-    text.parse().map_err(|error: std::num::ParseIntError| sqlx::Error::Decode(error.into()))
 }
 
 fn unreadable(what: &str) -> sqlx::Error {

@@ -1,8 +1,6 @@
 //! Exports: what is too long for a page, as a file that is made while it is read.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -12,27 +10,21 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use jobs::{Assets, UserId};
 use serde::Deserialize;
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
-use crate::app::Api;
 use crate::documents::texts::AssetCode;
-use crate::endpoints::users::queries::balances::require_user;
 use crate::endpoints::users::queries::export_rows::{Rows, Span};
 use crate::endpoints::users::queries::transactions::{Row, show};
+use crate::endpoints::users::registered::require_user;
 use crate::http::auth::Reader;
-use crate::http::paging::asset_in_query;
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery};
+use crate::http::query::InQuery;
+use crate::http::query::asset_in_query;
 use crate::openapi::answers::{ExportRefused, UserUnknown};
+use crate::state::Api;
 
-/// Connections that all exports of a process have between them. They are not the API's, so that no
-/// number of exports can starve it.
-const CONNECTIONS: u32 = 2;
-/// How long such a connection is kept when nothing is exported.
-const IDLE: Duration = Duration::from_mins(1);
 /// How many rows are written at once: what a reader that stalls leaves waiting here.
 const ROWS_AT_ONCE: usize = 500;
 
@@ -52,31 +44,6 @@ const HEADER: [&str; 14] = [
     "trade_id",
     "withdrawal_id",
 ];
-
-/// The exports of a process.
-#[derive(Debug)]
-pub(crate) struct Exports {
-    pool: PgPool,
-    room: Arc<Semaphore>,
-}
-
-impl Exports {
-    /// Connects when something is exported.
-    pub(crate) fn new(pool: &PgPool, exports_max: usize) -> Self {
-        let options = pool.connect_options().as_ref().clone().application_name("holdfast exports");
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .idle_timeout(IDLE)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options);
-        Self { pool, room: Arc::new(Semaphore::new(exports_max)) }
-    }
-
-    fn begin(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let full = "As many exports as this process makes at once are under way; try again shortly";
-        Arc::clone(&self.room).try_acquire_owned().map_err(|_| Problem::unavailable("overloaded", full))
-    }
-}
 
 /// What of a person's transactions is asked for.
 #[derive(Debug, Deserialize, IntoParams)]

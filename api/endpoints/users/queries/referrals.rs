@@ -7,16 +7,18 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::amounts::asset_of;
+use crate::documents::amounts::minor;
 use crate::documents::texts::{AmountText, AssetCode, Id};
 use crate::documents::time::Time;
-use crate::endpoints::users::queries::balances::{minor, require_user};
-use crate::endpoints::users::queries::user::Turned;
+use crate::endpoints::users::registered::require_user;
 use crate::http::auth::Reader;
-use crate::http::paging::asset_of;
+use crate::http::paging::Turned;
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery};
+use crate::http::query::InQuery;
 use crate::openapi::answers::{QueryRefused, UserUnknown};
+use crate::state::Api;
 
 /// Whom a person brought, newest first; `next_cursor` is null on the last page.
 #[derive(Debug, Serialize, ToSchema)]

@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::Api;
+use crate::documents::amounts::minor;
 use crate::documents::texts::{AssetCode, CodeText, Id, SignedAmountText};
 use crate::documents::time::Time;
-use crate::endpoints::users::queries::balances::{minor, require_user};
 use crate::endpoints::users::queries::cursor::Cursor;
+use crate::endpoints::users::registered::require_user;
 use crate::http::auth::Reader;
+use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::intake::extract::{InPath, InQuery};
+use crate::http::query::InQuery;
 use crate::openapi::answers::{QueryRefused, UserUnknown};
+use crate::state::Api;
 
 const LIMIT_DEFAULT: u16 = 50;
 const LIMIT_MAX: u16 = 200;

@@ -2,25 +2,21 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use chrono::{DateTime, NaiveDate, Utc};
-use jobs::{AnyJob, Assets, Tier, UserFlag, UserId};
+use chrono::NaiveDate;
+use jobs::{Assets, Tier, UserId};
 use ledger::AssetId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgPool;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use crate::app::Api;
+use crate::documents::amounts::minor;
 use crate::documents::texts::{AmountText, AssetCode, Id, PathText};
 use crate::documents::time::Time;
-use crate::endpoints::users::queries::balances::{minor, require_user};
-use crate::http::auth::{Operator, Reader};
-use crate::http::paging::Page;
+use crate::http::auth::Reader;
+use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::intake::extract::{Asked, InPath, InQuery, Thing};
-use crate::intake::submit::submit_about;
-use crate::openapi::answers::{QueryRefused, Submitted, UserUnknown};
-use crate::openapi::params::Asking;
+use crate::openapi::answers::UserUnknown;
+use crate::state::Api;
 
 /// A person, by id only: Holdfast knows no personal data.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,134 +160,4 @@ async fn user(pool: &PgPool, id: UserId, assets: &Assets) -> Result<Option<UserD
         });
     }
     Ok(Some(document))
-}
-
-/// What is set on a person: at least one of the three, and why. What is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = UserFlagAsk)]
-pub(crate) struct FlagAsk {
-    /// A frozen person may neither lock nor withdraw.
-    #[serde(default)]
-    #[schema(nullable = false)]
-    frozen: Option<bool>,
-    /// Referral tier; trades that are locked keep theirs.
-    #[serde(default)]
-    #[schema(nullable = false)]
-    tier: Option<Tier>,
-    /// How well they are known.
-    #[serde(default)]
-    #[schema(minimum = 0, maximum = 3, nullable = false)]
-    kyc: Option<i16>,
-    /// Why, without personal data; 1 to 400 bytes.
-    reason: String,
-}
-
-/// Set something on a person
-///
-/// Freezes them, or changes their referral tier or how well they are known. An operator who is the
-/// person themselves may not.
-#[utoipa::path(
-    post, path = "/v1/users/{id}/flags", tag = "users", security(("key" = ["operate"])),
-    params(("id" = UserId, Path, description = "The person"), Asking),
-    request_body(content = FlagAsk, example = json!({ "kyc": 1, "reason": "papers seen, case 17" })),
-    responses(Submitted, UserUnknown),
-)]
-pub(crate) async fn post_user_flag(
-    Operator(operator): Operator,
-    State(api): State<Api>,
-    InPath(user_id): InPath<UserId>,
-    Asked { body: FlagAsk { frozen, tier, kyc, reason }, how }: Asked<FlagAsk>,
-) -> Result<Response, Problem> {
-    let flag = UserFlag { user_id, frozen, tier, kyc, reason };
-    submit_about(&api, operator, how, user_id, AnyJob::UserFlag(flag)).await
-}
-
-/// What a client asks for of a list without filters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Turned {
-    /// How many at most; 50 unless said otherwise.
-    #[param(minimum = 1, maximum = 200, nullable = false)]
-    limit: Option<u16>,
-    /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
-    cursor: Option<String>,
-}
-
-impl Turned {
-    /// The page of the list that is named, with all that it depends on.
-    ///
-    /// # Errors
-    /// 422: the cursor is of another list.
-    pub(crate) fn page(&self, list: &[&str]) -> Result<Page, Problem> {
-        Page::read(self.limit, self.cursor.as_deref(), list)
-    }
-}
-
-/// What operators set on a person, newest first; `next_cursor` is null on the last page.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserFlags)]
-pub(crate) struct FlagsDocument {
-    #[schema(value_type = Id)]
-    user_id: String,
-    flags: Vec<FlagDocument>,
-    next_cursor: Option<String>,
-}
-
-/// The person as they stood after an operator had set something on them.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserFlagged)]
-struct FlagDocument {
-    #[schema(value_type = Id)]
-    job_id: String,
-    /// The principal that set it.
-    #[schema(value_type = Id)]
-    set_by: String,
-    set_at: DateTime<Utc>,
-    frozen: bool,
-    #[schema(value_type = Tier)]
-    tier: String,
-    #[schema(minimum = 0, maximum = 3)]
-    kyc: i16,
-    reason: String,
-}
-
-/// What operators set on a person
-#[utoipa::path(
-    get, path = "/v1/users/{id}/flags", tag = "users", security(("key" = ["read"])),
-    params(("id" = UserId, Path, description = "The person"), Turned),
-    responses((status = 200, description = "One page", body = FlagsDocument), QueryRefused, UserUnknown),
-)]
-pub(crate) async fn get_user_flags(
-    _: Reader,
-    State(api): State<Api>,
-    InPath(id): InPath<UserId>,
-    InQuery(query): InQuery<Turned>,
-) -> Result<Json<FlagsDocument>, Problem> {
-    let page = query.page(&["flags", &id.to_string()])?;
-    require_user(&api.pool, id).await?;
-    let mut rows = sqlx::query!(
-        "
-        select job_id, principal_id, frozen, tier, kyc, reason, set_at from user_flag
-        where user_id = $1 and job_id < $2 order by job_id desc limit $3
-        ",
-        id.0,
-        page.before(),
-        page.rows_max(),
-    )
-    .fetch_all(&api.pool)
-    .await?;
-    let next_cursor = page.cut(&mut rows, |row| row.job_id);
-    let flags = rows.into_iter().map(|row| FlagDocument {
-        job_id: row.job_id.to_string(),
-        set_by: row.principal_id.to_string(),
-        set_at: row.set_at,
-        frozen: row.frozen,
-        tier: row.tier,
-        kyc: row.kyc,
-        reason: row.reason,
-    });
-    Ok(Json(FlagsDocument { user_id: id.to_string(), flags: flags.collect(), next_cursor }))
 }
