@@ -4,11 +4,15 @@
 //! role that it connects as is refused everything else. What a request asks for is done by a
 //! worker, later; a 202 says that it is recorded for good and nothing more.
 //!
-//! The way of a POST: `edge` gives it an id, `auth` finds its principal, `body` and
-//! `shape` read it, `submit` turns it into an ask, `gather` commits it together with
-//! whatever else came meanwhile as `recorder` says, and `outcomes` waits for what came of it
-//! if the client prefers to. A callback: `webhook` checks its signature, and `gather` commits
-//! it with others as `inbox` says.
+//! The way of a POST: `http::edge` gives it an id, `http::auth` finds its principal,
+//! `intake::asked` and `intake::shape` read it, a command among the `endpoints` makes it a job,
+//! `intake::submit` turns that into an ask, `intake::gather` commits it together with whatever else
+//! came meanwhile as `intake::recorder` says, and `intake::outcomes` waits for what came of it if
+//! the client prefers to. A callback: `endpoints::webhooks` checks its signature, and
+//! `intake::gather` commits it with others as `intake::inbox` says.
+//!
+//! Rooms depend on each other in one direction: `app` and `routes` on `endpoints`, these on `state`,
+//! that on `intake` and `telemetry`, `intake` on `http`, and `http` on `documents`.
 
 mod app;
 mod config;

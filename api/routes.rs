@@ -32,7 +32,7 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(users::queries::flags::get_user_flags))
         .routes(routes!(users::commands::post_user_flag))
         .routes(routes!(users::queries::referrals::get_referrals))
-        .routes(routes!(users::queries::referrals::get_commissions))
+        .routes(routes!(users::queries::commissions::get_commissions))
         .routes(routes!(users::queries::transactions::get_transactions))
         .routes(routes!(users::queries::export::get_transactions_csv))
         .routes(routes!(trades::commands::post_trade))

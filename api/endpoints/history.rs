@@ -6,6 +6,7 @@ mod rows;
 use axum::Json;
 use jobs::{Assets, PrincipalId};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::documents::amounts::asset_of;
@@ -14,7 +15,7 @@ use crate::documents::job::JobState;
 use crate::documents::texts::{AssetCode, CodeText, Id, PathText, SignedAmountText};
 use crate::documents::time::Time;
 use crate::endpoints::history::rows::{Effect, Step, effects, steps};
-use crate::http::paging::Turned;
+use crate::http::paging::{Limit, List, ListName, Turned};
 use crate::http::path::Thing;
 use crate::http::problem::Problem;
 use crate::intake::asked::require_asked_for;
@@ -130,16 +131,35 @@ pub(crate) async fn history(
     wanted: &Turned,
 ) -> Result<Json<HistoryDocument>, Problem> {
     let id = thing.job_id();
-    let page = wanted.page(&["history", &id.to_string()])?;
+    let page = wanted.page(Steps { subject: id })?;
     require_asked_for(&api.pool, &thing).await?;
-    let mut rows = steps(&api.pool, id, page.behind(), page.rows_max()).await?;
-    let next_cursor = page.cut(&mut rows, |row| row.id);
+    let (rows, next_cursor) = page.read(&api.pool).await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let effects = effects(&api.pool, id, &ids).await?;
     let assets = api.assets.current().await;
     let jobs = rows.into_iter().map(|row| document(row, &effects, &assets));
     let jobs = jobs.collect::<Result<_, sqlx::Error>>()?;
     Ok(Json(HistoryDocument { about: path, jobs, next_cursor }))
+}
+
+/// The jobs about a trade or a withdrawal, oldest first.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    subject: i64,
+}
+
+impl List for Steps {
+    type Row = Step;
+    type Place = i64;
+
+    fn name(&self) -> ListName {
+        ListName::of("history").with(Some(self.subject))
+    }
+
+    async fn read(&self, pool: &PgPool, from: Option<i64>, limit: Limit) -> Result<(Vec<Step>, Option<i64>), Problem> {
+        let rows = steps(pool, self.subject, from.unwrap_or_default(), limit.rows_max()).await?;
+        Ok(limit.cut(rows, |row| row.id))
+    }
 }
 
 fn document(step: Step, effects: &[Effect], assets: &Assets) -> Result<StepDocument, sqlx::Error> {

@@ -1,2 +1,3 @@
 pub(crate) mod commands;
+mod document;
 pub(crate) mod queries;

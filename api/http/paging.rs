@@ -1,7 +1,10 @@
-//! Pages of lists whose rows have an id and are read in its order.
+//! Lists, read page by page.
+
+use std::fmt::Display;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use sqlx::PgPool;
 use utoipa::IntoParams;
 
 use crate::http::problem::Problem;
@@ -12,89 +15,175 @@ const LIMIT_MAX: u16 = 200;
 /// costs more pages, never a long query.
 const LOOKED_AT_MAX: i64 = 5_000;
 
-/// Names the encoding, so that it can change; 1 is that of a person's transactions.
+/// Names the encoding of an id as a cursor, so that it can change; 1 is that of a person's transactions.
 const FORMAT: u8 = 2;
 /// As much of a hash as keeps the cursor of one list from being taken for one of another.
 const LIST_BYTES: usize = 8;
 
-/// A page that a client asks for. Rows that come meanwhile lie before the first page or behind the
-/// last one, so that they never shift what is on the next.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    limit: u16,
-    list: [u8; LIST_BYTES],
-    after: Option<i64>,
-}
+/// A list that clients read page by page. It says what it is, where a page of it may begin and what its rows
+/// are; limits, cursors and refusals are the same for all lists.
+///
+/// Rows that come meanwhile lie before the first page or behind the last one, so that they never shift what is
+/// on the next.
+pub(crate) trait List {
+    /// One as it is stored.
+    type Row;
+    /// Where a page begins.
+    type Place: Place;
 
-impl Page {
-    /// The page of a list, which is named by what it is and by all of its filters.
+    /// What a cursor must be of.
+    fn name(&self) -> ListName;
+
+    /// At most as many rows as the limit says, from a place on or from the beginning, and the place where the
+    /// next page begins if there is one.
     ///
     /// # Errors
+    /// Any error of the database; 422 for a place that is none of this list.
+    async fn read(
+        &self,
+        pool: &PgPool,
+        from: Option<Self::Place>,
+        limit: Limit,
+    ) -> Result<(Vec<Self::Row>, Option<Self::Place>), Problem>;
+}
+
+/// A place between two pages. To the client it is an opaque text.
+pub(crate) trait Place: Sized {
+    /// The text of the place in a list.
+    fn cursor(&self, list: ListName) -> String;
+
+    /// Reads what [`Place::cursor`] wrote for this very list.
+    fn parse(text: &str, list: ListName) -> Option<Self>;
+}
+
+/// A page of a list that a client asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Page<L: List> {
+    list: L,
+    from: Option<L::Place>,
+    limit: Limit,
+}
+
+impl<L: List> Page<L> {
+    /// # Errors
     /// 400 for a limit out of range, 422 for a cursor that is not of this very list.
-    pub(crate) fn read(limit: Option<u16>, cursor: Option<&str>, list: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn of(list: L, limit: Option<u16>, cursor: Option<&str>) -> Result<Self, Problem> {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             let detail = format!("limit must be 1 to {LIMIT_MAX}");
             return Err(Problem::bad_request("query_invalid", detail).field("limit"));
         }
-        let list = name(list);
-        let after = cursor.map(|text| {
-            let invalid = || Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor");
-            parse(text, list).ok_or_else(invalid)
-        });
-        Ok(Self { limit, list, after: after.transpose()? })
-    }
-
-    /// The first page of a list that is read newest first begins before this id, excluded.
-    pub(crate) fn before(&self) -> i64 {
-        self.after.unwrap_or(i64::MAX)
-    }
-
-    /// The first page of a list that is read oldest first begins behind this id, excluded.
-    pub(crate) fn behind(&self) -> i64 {
-        self.after.unwrap_or_default()
+        let from = cursor.map(|text| L::Place::parse(text, list.name()).ok_or_else(cursor_invalid)).transpose()?;
+        Ok(Self { list, from, limit: Limit(limit) })
     }
 
     pub(crate) const fn is_first(&self) -> bool {
-        self.after.is_none()
+        self.from.is_none()
+    }
+
+    /// The rows of the page, and the cursor of the next one unless it is the last.
+    ///
+    /// # Errors
+    /// Those of [`List::read`].
+    pub(crate) async fn read(self, pool: &PgPool) -> Result<(Vec<L::Row>, Option<String>), Problem> {
+        let (rows, next) = self.list.read(pool, self.from, self.limit).await?;
+        Ok((rows, next.map(|place| place.cursor(self.list.name()))))
+    }
+}
+
+/// 422: the cursor is of another list.
+pub(crate) fn cursor_invalid() -> Problem {
+    Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor")
+}
+
+/// How many rows a page has at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit(u16);
+
+impl Limit {
+    pub(crate) fn rows(self) -> usize {
+        self.0.into()
     }
 
     /// How many rows to ask for: one more than are shown tells whether there is another page.
-    pub(crate) fn rows_max(&self) -> i64 {
-        i64::from(self.limit).saturating_add(1)
+    pub(crate) fn rows_max(self) -> i64 {
+        i64::from(self.0).saturating_add(1)
     }
 
     /// How many rows to look at where the filters may leave some of them out.
-    pub(crate) fn looked_at_max(&self, leaves_out: bool) -> i64 {
+    pub(crate) fn looked_at_max(self, leaves_out: bool) -> i64 {
         if leaves_out { LOOKED_AT_MAX } else { self.rows_max() }
     }
 
     /// Takes away the row that is not shown, and says where the next page begins if there is one.
-    pub(crate) fn cut<R>(&self, rows: &mut Vec<R>, id: impl Fn(&R) -> i64) -> Option<String> {
-        let limit = usize::from(self.limit);
-        if rows.len() <= limit {
-            return None;
+    pub(crate) fn cut<R>(self, mut rows: Vec<R>, id: impl Fn(&R) -> i64) -> (Vec<R>, Option<i64>) {
+        if rows.len() <= self.rows() {
+            return (rows, None);
         }
-        rows.truncate(limit);
-        rows.last().map(|row| self.cursor(id(row)))
+        rows.truncate(self.rows());
+        let next = rows.last().map(id);
+        (rows, next)
     }
 
     /// The same where `looked_at` are the ids that were looked at, `max` of them if there may be
     /// more. A page may then have fewer rows than its limit, even none, and not be the last one.
     pub(crate) fn cut_of_looked_at<R>(
-        &self,
-        rows: &mut Vec<R>,
+        self,
+        rows: Vec<R>,
         id: impl Fn(&R) -> i64,
         looked_at: &[i64],
         max: i64,
-    ) -> Option<String> {
+    ) -> (Vec<R>, Option<i64>) {
         let there_may_be_more = i64::try_from(looked_at.len()).is_ok_and(|looked_at| looked_at >= max);
-        let behind = looked_at.last().filter(|_| there_may_be_more).map(|last| self.cursor(*last));
-        self.cut(rows, id).or(behind)
+        let behind = looked_at.last().copied().filter(|_| there_may_be_more);
+        let (rows, next) = self.cut(rows, id);
+        (rows, next.or(behind))
+    }
+}
+
+/// What a list is called, with all that its rows depend on: a cursor is good for the list that it was given out by.
+#[derive(Clone, Debug)]
+pub(crate) struct ListName(Sha256);
+
+impl ListName {
+    /// The list of this name, without any filter.
+    pub(crate) fn of(name: &str) -> Self {
+        Self(Sha256::new()).part(name)
     }
 
-    fn cursor(&self, id: i64) -> String {
-        format!("{FORMAT:02x}{}{}", hex::encode(self.list), hex::encode(id.to_be_bytes()))
+    /// With a filter, or without it in its place.
+    #[must_use]
+    pub(crate) fn with(self, filter: Option<impl Display>) -> Self {
+        self.part(&filter.map(|filter| filter.to_string()).unwrap_or_default())
+    }
+
+    /// Each part is length-delimited.
+    fn part(mut self, part: &str) -> Self {
+        self.0.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.update(part.as_bytes());
+        self
+    }
+
+    fn short(self) -> [u8; LIST_BYTES] {
+        let hash: [u8; 32] = self.0.finalize().into();
+        hash.first_chunk().copied().unwrap_or_default()
+    }
+}
+
+/// The id of the last row of the page before, excluded.
+impl Place for i64 {
+    fn cursor(&self, list: ListName) -> String {
+        format!("{FORMAT:02x}{}{}", hex::encode(list.short()), hex::encode(self.to_be_bytes()))
+    }
+
+    fn parse(text: &str, list: ListName) -> Option<Self> {
+        let bytes = hex::decode(text).ok()?;
+        let (&FORMAT, rest) = bytes.split_first()? else {
+            return None;
+        };
+        let (named, id) = rest.split_first_chunk::<LIST_BYTES>()?;
+        let id = Self::from_be_bytes(id.try_into().ok()?);
+        (*named == list.short() && id > 0).then_some(id)
     }
 }
 
@@ -112,79 +201,62 @@ pub(crate) struct Turned {
 }
 
 impl Turned {
-    /// The page of the list that is named, with all that it depends on.
+    /// The page of a list.
     ///
     /// # Errors
-    /// 422: the cursor is of another list.
-    pub(crate) fn page(&self, list: &[&str]) -> Result<Page, Problem> {
-        Page::read(self.limit, self.cursor.as_deref(), list)
+    /// Those of [`Page::of`].
+    pub(crate) fn page<L: List>(&self, list: L) -> Result<Page<L>, Problem> {
+        Page::of(list, self.limit, self.cursor.as_deref())
     }
-}
-
-/// A short name for a list and its filters. Each part is length-delimited.
-fn name(list: &[&str]) -> [u8; LIST_BYTES] {
-    let mut hasher = Sha256::new();
-    for part in list {
-        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let hash: [u8; 32] = hasher.finalize().into();
-    hash.first_chunk().copied().unwrap_or_default()
-}
-
-fn parse(text: &str, list: [u8; LIST_BYTES]) -> Option<i64> {
-    let bytes = hex::decode(text).ok()?;
-    let (&FORMAT, rest) = bytes.split_first()? else {
-        return None;
-    };
-    let (named, id) = rest.split_first_chunk::<LIST_BYTES>()?;
-    let id = i64::from_be_bytes(id.try_into().ok()?);
-    (*named == list && id > 0).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
-    use super::Page;
+    use super::{Limit, ListName, Place};
 
-    fn page(limit: u16) -> Page {
-        Page::read(Some(limit), None, &["trades", "7"]).unwrap()
+    fn trades(of: &str) -> ListName {
+        ListName::of("trades").with(Some(of))
     }
 
     #[test]
     fn a_cursor_is_of_one_list_and_its_filters() {
-        let cursor = page(1).cut(&mut vec![9, 8], |id| *id).unwrap();
-        let next = Page::read(None, Some(&cursor), &["trades", "7"]).unwrap();
-        assert_eq!((next.before(), next.behind(), next.is_first()), (9, 9, false));
-        for other in [&["trades", "8"][..], &["trades"], &["trades7"], &["tradess", "7"]] {
-            assert_eq!(Page::read(None, Some(&cursor), other).unwrap_err().code(), "cursor_invalid", "{other:?}");
+        let cursor = 9.cursor(trades("7"));
+        assert_eq!(cursor, format!("02{}0000000000000009", &cursor[2..18]));
+        assert_eq!(i64::parse(&cursor, trades("7")), Some(9));
+        let others =
+            [trades("8"), ListName::of("trades"), ListName::of("trades7"), ListName::of("tradess").with(Some(7))];
+        for other in others {
+            assert_eq!(i64::parse(&cursor, other), None);
         }
         let zero = format!("{}{}", &cursor[..18], "0".repeat(16));
         let format = cursor.replacen("02", "01", 1);
         for bad in ["", "02", "zz", &cursor[..cursor.len() - 2], &format!("{cursor}00"), &zero, &format] {
-            assert!(Page::read(None, Some(bad), &["trades", "7"]).is_err(), "{bad}");
+            assert_eq!(i64::parse(bad, trades("7")), None, "{bad}");
         }
+    }
+
+    /// Cursors that were given out before stay good.
+    #[test]
+    fn the_name_of_a_list_is_what_it_was() {
+        let with_filters =
+            ListName::of("trades").with(Some(7)).with(None::<&str>).with(Some("paid")).with(None::<&str>);
+        assert_eq!(hex::encode(with_filters.short()), "08ea38e3294a3b33");
     }
 
     #[test]
     fn a_full_last_page_has_no_next_one() {
-        let mut rows = vec![3, 2];
-        assert_eq!((page(2).cut(&mut rows, |id| *id), rows.len()), (None, 2));
-        assert!(page(1).cut(&mut rows, |id| *id).is_some());
-        assert_eq!(rows, [3]);
+        assert_eq!(Limit(2).cut(vec![3, 2], |id| *id), (vec![3, 2], None));
+        assert_eq!(Limit(1).cut(vec![3, 2], |id| *id), (vec![3], Some(3)));
     }
 
     #[test]
     fn what_was_left_out_is_not_looked_at_again() {
-        let page = page(2);
-        let goes_on_after = |rows: &mut Vec<i64>, looked_at: &[i64], max| {
-            let cursor = page.cut_of_looked_at(rows, |id| *id, looked_at, max)?;
-            Some(Page::read(None, Some(&cursor), &["trades", "7"]).unwrap().before())
-        };
-        assert_eq!(goes_on_after(&mut vec![9], &[9, 8, 7], 3), Some(7));
-        assert_eq!(goes_on_after(&mut vec![9], &[9, 8], 3), None);
-        assert_eq!(goes_on_after(&mut vec![9, 8, 7], &[9, 8, 7], 3), Some(8));
-        assert_eq!(goes_on_after(&mut Vec::new(), &[], 3), None);
+        let next = |rows: Vec<i64>, looked_at: &[i64]| Limit(2).cut_of_looked_at(rows, |id| *id, looked_at, 3).1;
+        assert_eq!(next(vec![9], &[9, 8, 7]), Some(7));
+        assert_eq!(next(vec![9], &[9, 8]), None);
+        assert_eq!(next(vec![9, 8, 7], &[9, 8, 7]), Some(8));
+        assert_eq!(next(Vec::new(), &[]), None);
     }
 }

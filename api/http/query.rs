@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use jobs::{Assets, UserId};
-use ledger::AssetId;
+use ledger::Asset;
 use serde::de::DeserializeOwned;
 
 use crate::http::problem::Problem;
@@ -27,10 +27,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InQuery
 ///
 /// # Errors
 /// 422: there is no such asset.
-pub(crate) fn asset_in_query(assets: &Assets, code: Option<&str>) -> Result<Option<AssetId>, Problem> {
+pub(crate) fn asset_in_query<'a>(assets: &'a Assets, code: Option<&str>) -> Result<Option<&'a Asset>, Problem> {
     let asset = code.map(|code| {
         let unknown = || Problem::invalid("asset_unknown", "no such asset").field("asset");
-        assets.by_code(code).map(|terms| terms.asset.id).ok_or_else(unknown)
+        assets.by_code(code).map(|terms| &terms.asset).ok_or_else(unknown)
     });
     asset.transpose()
 }

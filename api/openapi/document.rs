@@ -1,6 +1,5 @@
 //! The description of the API, made from the handlers and served.
 
-
 use jobs::{JobRef, WithdrawalId};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::Response;

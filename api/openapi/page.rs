@@ -1,7 +1,6 @@
 //! The description of the API as a page to read: one document without script, pictures or anything
 //! from elsewhere.
 
-
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 

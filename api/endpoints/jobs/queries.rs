@@ -1,4 +1,4 @@
-//! The list of jobs, for operators.
+//! Jobs: one, or the list of them for operators.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::documents::job::{JobDocument, JobRow, JobState, find};
 use crate::documents::texts::Id;
 use crate::http::auth::Reader;
+use crate::http::paging::{Limit, List, ListName, Page};
 use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
 use crate::http::query::InQuery;
@@ -31,11 +32,6 @@ pub(crate) async fn get_job(
 ) -> Result<Json<JobDocument>, Problem> {
     find(&api.pool, id.0).await?.map(Json).ok_or_else(JobRef::unknown)
 }
-
-const LIMIT_DEFAULT: u16 = 50;
-const LIMIT_MAX: u16 = 200;
-/// How many jobs are looked at for one page: a rare filter costs more pages, never a long query.
-const LOOKED_AT_MAX: i64 = 5_000;
 
 /// What a client asks for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -82,62 +78,50 @@ pub(crate) async fn get_jobs(
     State(api): State<Api>,
     InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<JobsDocument>, Problem> {
-    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let detail = format!("limit must be 1 to {LIMIT_MAX}");
-        return Err(Problem::bad_request("query_invalid", detail).field("limit"));
-    }
     if wanted.kind.as_deref().is_some_and(|kind| kind_info(kind).is_none()) {
         return Err(Problem::invalid("kind_unknown", "No such kind of job").field("kind"));
     }
     let subject = wanted.subject.as_deref().map(str::parse::<JobRef>).transpose();
     let subject =
         subject.map_err(|_| Problem::bad_request("query_invalid", "subject is not an id").field("subject"))?;
-    let before = wanted.cursor.as_deref().map(str::parse::<JobRef>).transpose();
-    let before =
-        before.map_err(|_| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
-    let page = Page {
-        state: wanted.state,
-        kind: wanted.kind,
-        subject: subject.map(|id| id.0),
-        before: before.map_or(i64::MAX, |id| id.0),
-        limit,
-    };
-    let (rows, next) = page.read(&api.pool).await?;
-    Ok(Json(JobsDocument {
-        jobs: rows.into_iter().map(JobDocument::from).collect(),
-        next_cursor: next.map(|id| id.to_string()),
-    }))
+    let list = Jobs { state: wanted.state, kind: wanted.kind.as_deref(), subject: subject.map(|id| id.0) };
+    let page = Page::of(list, wanted.limit, wanted.cursor.as_deref())?;
+    let (rows, next_cursor) = page.read(&api.pool).await?;
+    Ok(Json(JobsDocument { jobs: rows.into_iter().map(JobDocument::from).collect(), next_cursor }))
 }
 
-struct Page {
+#[derive(Clone, Copy, Debug)]
+struct Jobs<'a> {
     state: Option<JobState>,
-    kind: Option<String>,
+    kind: Option<&'a str>,
     subject: Option<i64>,
-    /// Only jobs with smaller ids.
-    before: i64,
-    limit: u16,
 }
 
-impl Page {
-    /// The rows, and before which job the next page begins, unless this is the last one.
-    async fn read(&self, pool: &PgPool) -> Result<(Vec<JobRow>, Option<i64>), sqlx::Error> {
+impl List for Jobs<'_> {
+    type Row = JobRow;
+    type Place = i64;
+
+    /// Without the filters: an operator may change them and go on from where they are.
+    fn name(&self) -> ListName {
+        ListName::of("jobs")
+    }
+
+    async fn read(
+        &self,
+        pool: &PgPool,
+        from: Option<i64>,
+        limit: Limit,
+    ) -> Result<(Vec<JobRow>, Option<i64>), Problem> {
+        let max = limit.looked_at_max(self.state.is_some() || self.kind.is_some() || self.subject.is_some());
         let state = self.state.map_or("", JobState::as_str);
-        let places = places(pool, state, self.before).await?;
-        let rows = rows(pool, &places, state, self).await?;
-        let full = rows.len() >= usize::from(self.limit);
-        let looked_at_all = i64::try_from(places.len()).is_ok_and(|looked_at| looked_at < LOOKED_AT_MAX);
-        let next = match (full, looked_at_all) {
-            (true, _) => rows.last().map(|row| row.id),
-            (false, true) => None,
-            (false, false) => places.last().copied(),
-        };
-        Ok((rows, next))
+        let ids = places(pool, state, from.unwrap_or(i64::MAX), max).await?;
+        let rows = rows(pool, &ids, state, self, limit.rows_max()).await?;
+        Ok(limit.cut_of_looked_at(rows, |row| row.id, &ids, max))
     }
 }
 
 /// The newest jobs that are in the place where jobs of this state are, newest first.
-async fn places(pool: &PgPool, state: &str, before: i64) -> Result<Vec<i64>, sqlx::Error> {
+async fn places(pool: &PgPool, state: &str, before: i64, max: i64) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         select p.id as "id!" from (
@@ -154,13 +138,19 @@ async fn places(pool: &PgPool, state: &str, before: i64) -> Result<Vec<i64>, sql
         "#,
         state,
         before,
-        LOOKED_AT_MAX,
+        max,
     )
     .fetch_all(pool)
     .await
 }
 
-async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result<Vec<JobRow>, sqlx::Error> {
+async fn rows(
+    pool: &PgPool,
+    places: &[i64],
+    state: &str,
+    wanted: &Jobs<'_>,
+    max: i64,
+) -> Result<Vec<JobRow>, sqlx::Error> {
     let (Some(last), Some(first)) = (places.first(), places.last()) else {
         return Ok(Vec::new());
     };
@@ -195,9 +185,9 @@ async fn rows(pool: &PgPool, places: &[i64], state: &str, page: &Page) -> Result
         first,
         last,
         state,
-        page.kind.as_deref(),
-        page.subject,
-        i64::from(page.limit),
+        wanted.kind,
+        wanted.subject,
+        max,
     )
     .fetch_all(pool)
     .await

@@ -2,104 +2,23 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use jobs::machines::trade::TradeState;
-use jobs::{Assets, Kind, LockEscrow, MakerSide, TradeId, UserId};
-use ledger::AssetId;
+use jobs::{Assets, Kind, LockEscrow, TradeId, UserId};
+use ledger::Asset;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::documents::amounts::{asset_of, minor, one_spelling};
-use crate::documents::texts::{AmountText, AssetCode, CodeText, Id, PathText};
-use crate::documents::time::Time;
+use crate::documents::texts::{AssetCode, CodeText, Id};
 use crate::endpoints::history::{HistoryDocument, history};
+use crate::endpoints::trades::document::{Row, TradeDocument};
 use crate::http::auth::Reader;
-use crate::http::paging::Page;
-use crate::http::paging::Turned;
+use crate::http::paging::{Limit, List, ListName, Page, Turned};
 use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::http::query::InQuery;
-use crate::http::query::{asset_in_query, user_in_query, word_in_query};
+use crate::http::query::{InQuery, asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, TradeUnknown};
 use crate::state::Api;
-
-/// A trade as a client sees it. Amounts are decimal text in the asset's scale.
-///
-/// It is there from the moment its lock is recorded: `locking` until that has settled, then the
-/// trade's own state, or `rejected` or `cancelled` with the reason if it never came to be.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Trade)]
-pub(crate) struct TradeDocument {
-    #[schema(value_type = Id)]
-    id: String,
-    #[schema(value_type = CodeText)]
-    state: String,
-    #[schema(value_type = Id)]
-    seller_id: String,
-    #[schema(value_type = Id)]
-    buyer_id: String,
-    #[schema(value_type = AssetCode)]
-    asset: String,
-    #[schema(value_type = AmountText)]
-    amount: String,
-    #[schema(value_type = MakerSide)]
-    maker: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = CodeText)]
-    reason: Option<String>,
-    #[serde(flatten)]
-    #[schema(value_type = Terms)]
-    terms: Option<Terms>,
-    links: Links,
-}
-
-/// What is known of a trade once it is open.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TradeTerms)]
-struct Terms {
-    /// The maker's fee, in basis points.
-    #[schema(required = false)]
-    maker_bps: i16,
-    /// The taker's fee, in basis points.
-    #[schema(required = false)]
-    taker_bps: i16,
-    maker_fee: Option<String>,
-    taker_fee: Option<String>,
-    #[schema(required = false)]
-    opened_at: Time,
-    #[schema(required = false)]
-    pay_by: Time,
-    paid_at: Option<Time>,
-    closed_at: Option<Time>,
-    extended_at: Option<Time>,
-    undone_at: Option<Time>,
-    ended_at: Option<Time>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TradeLinks)]
-struct Links {
-    #[serde(rename = "self")]
-    #[schema(value_type = PathText)]
-    trade: String,
-    /// The job that opened it.
-    #[schema(value_type = PathText)]
-    lock: String,
-    /// Every job about it, with what it did to whose money.
-    #[schema(value_type = PathText)]
-    history: String,
-}
-
-impl Links {
-    fn of(id: TradeId) -> Self {
-        Self {
-            trade: format!("/v1/trades/{id}"),
-            lock: format!("/v1/jobs/{id}"),
-            history: format!("/v1/trades/{id}/history"),
-        }
-    }
-}
 
 /// A trade as it stands
 #[utoipa::path(
@@ -122,7 +41,7 @@ pub(crate) async fn get_trade(
     InPath(id): InPath<TradeId>,
 ) -> Result<Json<TradeDocument>, Problem> {
     let assets = api.assets.current().await;
-    let opened = rows(&api.pool, &Filter::default(), &[id.0], 1).await?;
+    let opened = rows(&api.pool, &Trades::default(), &[id.0], 1).await?;
     if let Some(row) = opened.into_iter().next() {
         return Ok(Json(row.document(&assets)?));
     }
@@ -212,38 +131,50 @@ pub(crate) async fn get_trades(
     InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<TradesDocument>, Problem> {
     let assets = api.assets.current().await;
-    let texts = [&wanted.user_id, &wanted.role, &wanted.state, &wanted.asset].map(Option::as_deref);
-    let [user, role, state, asset] = texts;
-    let filter = Filter {
-        user: user_in_query(user)?,
-        role: word_in_query("role", role, &["seller", "buyer"])?,
-        state: word_in_query("state", state, &TradeState::ALL.map(TradeState::as_str))?,
-        asset: asset_in_query(&assets, asset)?,
+    let list = Trades {
+        user: user_in_query(wanted.user_id.as_deref())?,
+        role: word_in_query("role", wanted.role.as_deref(), &["seller", "buyer"])?,
+        state: word_in_query("state", wanted.state.as_deref(), &TradeState::ALL.map(TradeState::as_str))?,
+        asset: asset_in_query(&assets, wanted.asset.as_deref())?,
     };
-    if filter.role.is_some() && filter.user.is_none() {
+    if list.role.is_some() && list.user.is_none() {
         return Err(Problem::invalid("filter_invalid", "role needs user_id: whose role it is").field("role"));
     }
-    let [user, role, state, asset] = texts.map(Option::unwrap_or_default);
-    let page = Page::read(wanted.limit, wanted.cursor.as_deref(), &["trades", user, role, state, asset])?;
-    let looked_at_max = page.looked_at_max(filter.state.is_some() || filter.asset.is_some());
-    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await?;
-    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await?;
-    let next_cursor = page.cut_of_looked_at(&mut rows, |row| row.id, &looked_at, looked_at_max);
+    let page = Page::of(list, wanted.limit, wanted.cursor.as_deref())?;
+    let (rows, next_cursor) = page.read(&api.pool).await?;
     let trades = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>()?;
     Ok(Json(TradesDocument { trades, next_cursor }))
 }
 
+/// Trades that were opened.
 #[derive(Clone, Copy, Debug, Default)]
-struct Filter<'a> {
+struct Trades<'a> {
     user: Option<UserId>,
     role: Option<&'a str>,
     state: Option<&'a str>,
-    asset: Option<AssetId>,
+    asset: Option<&'a Asset>,
+}
+
+impl List for Trades<'_> {
+    type Row = Row;
+    type Place = i64;
+
+    fn name(&self) -> ListName {
+        let asset = self.asset.map(|asset| &asset.code);
+        ListName::of("trades").with(self.user).with(self.role).with(self.state).with(asset)
+    }
+
+    async fn read(&self, pool: &PgPool, from: Option<i64>, limit: Limit) -> Result<(Vec<Row>, Option<i64>), Problem> {
+        let max = limit.looked_at_max(self.state.is_some() || self.asset.is_some());
+        let ids = places(pool, self, from.unwrap_or(i64::MAX), max).await?;
+        let rows = rows(pool, self, &ids, limit.rows_max()).await?;
+        Ok(limit.cut_of_looked_at(rows, |row| row.id, &ids, max))
+    }
 }
 
 /// The newest trades before an id: of everybody, or of the person in their role. Nobody trades with
 /// themselves, so no trade comes twice.
-async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Result<Vec<i64>, sqlx::Error> {
+async fn places(pool: &PgPool, list: &Trades<'_>, before: i64, max: i64) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         select p.id as "id!" from (
@@ -258,8 +189,8 @@ async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Re
         order by p.id desc
         limit $4
         "#,
-        filter.user.map(|user| user.0),
-        filter.role,
+        list.user.map(|user| user.0),
+        list.role,
         before,
         max,
     )
@@ -267,31 +198,8 @@ async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Re
     .await
 }
 
-/// A trade as it is stored.
-#[derive(Debug)]
-struct Row {
-    id: i64,
-    seller_id: i64,
-    buyer_id: i64,
-    asset: i16,
-    amount: String,
-    state: String,
-    maker: String,
-    maker_bps: i16,
-    taker_bps: i16,
-    maker_fee: Option<String>,
-    taker_fee: Option<String>,
-    opened_at: DateTime<Utc>,
-    pay_by: DateTime<Utc>,
-    paid_at: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
-    extended_at: Option<DateTime<Utc>>,
-    undone_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
-}
-
 /// Those of the trades that the filter lets through, newest first.
-async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Result<Vec<Row>, sqlx::Error> {
+async fn rows(pool: &PgPool, list: &Trades<'_>, ids: &[i64], max: i64) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"
@@ -304,43 +212,12 @@ async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Resu
         limit $4
         "#,
         ids,
-        filter.state,
-        filter.asset.map(AssetId::get),
+        list.state,
+        list.asset.map(|asset| asset.id.get()),
         max,
     )
     .fetch_all(pool)
     .await
-}
-
-impl Row {
-    fn document(self, assets: &Assets) -> Result<TradeDocument, sqlx::Error> {
-        let asset = asset_of(assets, self.asset)?;
-        let decimal = |text: &str| minor(text).map(|minor| asset.format_signed(minor));
-        Ok(TradeDocument {
-            id: self.id.to_string(),
-            state: self.state,
-            seller_id: self.seller_id.to_string(),
-            buyer_id: self.buyer_id.to_string(),
-            asset: asset.code.clone(),
-            amount: decimal(&self.amount)?,
-            maker: self.maker,
-            reason: None,
-            terms: Some(Terms {
-                maker_bps: self.maker_bps,
-                taker_bps: self.taker_bps,
-                maker_fee: self.maker_fee.as_deref().map(decimal).transpose()?,
-                taker_fee: self.taker_fee.as_deref().map(decimal).transpose()?,
-                opened_at: self.opened_at.into(),
-                pay_by: self.pay_by.into(),
-                paid_at: self.paid_at.map(Time::from),
-                closed_at: self.closed_at.map(Time::from),
-                extended_at: self.extended_at.map(Time::from),
-                undone_at: self.undone_at.map(Time::from),
-                ended_at: self.ended_at.map(Time::from),
-            }),
-            links: Links::of(TradeId(self.id)),
-        })
-    }
 }
 
 /// A trade whose lock was asked for and has not settled.
@@ -364,21 +241,5 @@ async fn asked(pool: &PgPool, id: TradeId, assets: &Assets) -> Result<Option<Tra
         return Err(Problem::payload_dropped(id.0, at));
     }
     let lock: LockEscrow = serde_json::from_str(&row.payload).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let state = match row.status.as_deref() {
-        // Settled between the two looks: the next one finds the trade.
-        None | Some("settled") => "locking".to_owned(),
-        Some(status) => status.to_owned(),
-    };
-    Ok(Some(TradeDocument {
-        id: id.to_string(),
-        state,
-        seller_id: lock.seller_id.to_string(),
-        buyer_id: lock.buyer_id.to_string(),
-        amount: one_spelling(assets, &lock.asset, lock.amount),
-        asset: lock.asset,
-        maker: lock.maker.as_str().to_owned(),
-        reason: row.reason,
-        terms: None,
-        links: Links::of(id),
-    }))
+    Ok(Some(TradeDocument::asked(id, lock, row.status.as_deref(), row.reason, assets)))
 }

@@ -1,4 +1,5 @@
 pub(crate) mod balances;
+pub(crate) mod commissions;
 mod cursor;
 pub(crate) mod export;
 mod export_rows;

@@ -2,134 +2,23 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use jobs::machines::withdrawal::WithdrawalState;
 use jobs::{Assets, Kind, UserId, WithdrawalId, WithdrawalRequest};
-use ledger::AssetId;
+use ledger::Asset;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::documents::amounts::asset_of;
-use crate::documents::amounts::minor;
-use crate::documents::amounts::one_spelling;
-use crate::documents::texts::{AmountText, AssetCode, CodeText, Id, PathText};
-use crate::documents::time::Time;
+use crate::documents::texts::{AssetCode, CodeText, Id};
 use crate::endpoints::history::{HistoryDocument, history};
+use crate::endpoints::withdrawals::document::{Row, WithdrawalDocument};
 use crate::http::auth::Reader;
-use crate::http::paging::Page;
-use crate::http::paging::Turned;
+use crate::http::paging::{Limit, List, ListName, Page, Turned};
 use crate::http::path::{InPath, Thing};
 use crate::http::problem::Problem;
-use crate::http::query::InQuery;
-use crate::http::query::{asset_in_query, user_in_query, word_in_query};
+use crate::http::query::{InQuery, asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, WithdrawalUnknown};
 use crate::state::Api;
-
-/// A withdrawal as a client sees it. Amounts are decimal text in the asset's scale.
-///
-/// It is there from the moment its request is recorded: `requesting` until that has settled, then
-/// the withdrawal's own state, or `rejected` or `cancelled` with the `reason` if it never came to be.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Withdrawal)]
-pub(crate) struct WithdrawalDocument {
-    #[schema(value_type = Id)]
-    id: String,
-    #[schema(value_type = CodeText)]
-    state: String,
-    #[schema(value_type = Id)]
-    user_id: String,
-    /// The principal that asked for it.
-    #[schema(value_type = Id)]
-    requested_by: String,
-    #[schema(value_type = AssetCode)]
-    asset: String,
-    /// What is to arrive; the fee comes on top.
-    #[schema(value_type = AmountText)]
-    amount: String,
-    address: String,
-    memo: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = CodeText)]
-    reason: Option<String>,
-    #[serde(flatten)]
-    #[schema(value_type = Terms)]
-    terms: Option<Terms>,
-    links: Links,
-}
-
-/// What is known of a withdrawal once its money is held.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = WithdrawalTerms)]
-struct Terms {
-    /// `crypto` or `bank`.
-    #[schema(required = false)]
-    rail: String,
-    #[schema(required = false)]
-    network: String,
-    /// What the exchange charges on top of the amount.
-    #[schema(required = false, value_type = AmountText)]
-    fee: String,
-    /// The most that sending it may cost the exchange.
-    #[schema(required = false, value_type = AmountText)]
-    network_fee_max: String,
-    /// What an approval names: it changes with anything that an approver should have seen.
-    #[schema(required = false, pattern = "^[0-9a-f]{64}$")]
-    content_hash: String,
-    #[schema(required = false, minimum = 1)]
-    approvals_needed: i16,
-    /// In the order in which they were given.
-    #[schema(required = false)]
-    approvals: Vec<Approval>,
-    #[schema(required = false)]
-    requested_at: Time,
-    approved_at: Option<Time>,
-    /// When the first of the approvals that it rests on expires.
-    approved_until: Option<Time>,
-    closed_at: Option<Time>,
-    /// What the operator who refused it said.
-    close_reason: Option<String>,
-}
-
-/// Somebody approved it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = WithdrawalApproval)]
-struct Approval {
-    /// The principal that approved.
-    #[schema(value_type = Id)]
-    approver: String,
-    at: Time,
-    valid_until: Time,
-    /// Whether it still counted when this was read.
-    valid: bool,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = WithdrawalLinks)]
-struct Links {
-    #[serde(rename = "self")]
-    #[schema(value_type = PathText)]
-    withdrawal: String,
-    /// The job that asked for it.
-    #[schema(value_type = PathText)]
-    request: String,
-    /// Every job about it.
-    #[schema(value_type = PathText)]
-    history: String,
-    #[schema(value_type = PathText)]
-    user: String,
-}
-
-impl Links {
-    fn of(id: i64, user: i64) -> Self {
-        Self {
-            withdrawal: format!("/v1/withdrawals/{id}"),
-            request: format!("/v1/jobs/{id}"),
-            history: format!("/v1/withdrawals/{id}/history"),
-            user: format!("/v1/users/{user}"),
-        }
-    }
-}
 
 /// A withdrawal as it stands
 #[utoipa::path(
@@ -162,7 +51,7 @@ pub(crate) async fn get_withdrawal(
     InPath(id): InPath<WithdrawalId>,
 ) -> Result<Json<WithdrawalDocument>, Problem> {
     let assets = api.assets.current().await;
-    let held = rows(&api.pool, &Filter::default(), &[id.0], 1).await?;
+    let held = rows(&api.pool, &Withdrawals::default(), &[id.0], 1).await?;
     if let Some(row) = held.into_iter().next() {
         return Ok(Json(row.document(&assets)?));
     }
@@ -232,33 +121,44 @@ pub(crate) async fn get_withdrawals(
     InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<WithdrawalsDocument>, Problem> {
     let assets = api.assets.current().await;
-    let texts = [&wanted.user_id, &wanted.state, &wanted.asset].map(Option::as_deref);
-    let [user, state, asset] = texts;
-    let filter = Filter {
-        user: user_in_query(user)?,
-        state: word_in_query("state", state, &WithdrawalState::ALL.map(WithdrawalState::as_str))?,
-        asset: asset_in_query(&assets, asset)?,
+    let list = Withdrawals {
+        user: user_in_query(wanted.user_id.as_deref())?,
+        state: word_in_query("state", wanted.state.as_deref(), &WithdrawalState::ALL.map(WithdrawalState::as_str))?,
+        asset: asset_in_query(&assets, wanted.asset.as_deref())?,
     };
-    let [user, state, asset] = texts.map(Option::unwrap_or_default);
-    let page = Page::read(wanted.limit, wanted.cursor.as_deref(), &["withdrawals", user, state, asset])?;
-    let leaves_out = filter.asset.is_some() || (filter.user.is_some() && filter.state.is_some());
-    let looked_at_max = page.looked_at_max(leaves_out);
-    let looked_at = places(&api.pool, &filter, page.before(), looked_at_max).await?;
-    let mut rows = rows(&api.pool, &filter, &looked_at, page.rows_max()).await?;
-    let next_cursor = page.cut_of_looked_at(&mut rows, |row| row.id, &looked_at, looked_at_max);
+    let page = Page::of(list, wanted.limit, wanted.cursor.as_deref())?;
+    let (rows, next_cursor) = page.read(&api.pool).await?;
     let withdrawals = rows.into_iter().map(|row| row.document(&assets)).collect::<Result<_, _>>()?;
     Ok(Json(WithdrawalsDocument { withdrawals, next_cursor }))
 }
 
+/// Withdrawals whose money was held.
 #[derive(Clone, Copy, Debug, Default)]
-struct Filter<'a> {
+struct Withdrawals<'a> {
     user: Option<UserId>,
     state: Option<&'a str>,
-    asset: Option<AssetId>,
+    asset: Option<&'a Asset>,
+}
+
+impl List for Withdrawals<'_> {
+    type Row = Row;
+    type Place = i64;
+
+    fn name(&self) -> ListName {
+        ListName::of("withdrawals").with(self.user).with(self.state).with(self.asset.map(|asset| &asset.code))
+    }
+
+    async fn read(&self, pool: &PgPool, from: Option<i64>, limit: Limit) -> Result<(Vec<Row>, Option<i64>), Problem> {
+        let leaves_out = self.asset.is_some() || (self.user.is_some() && self.state.is_some());
+        let max = limit.looked_at_max(leaves_out);
+        let ids = places(pool, self, from.unwrap_or(i64::MAX), max).await?;
+        let rows = rows(pool, self, &ids, limit.rows_max()).await?;
+        Ok(limit.cut_of_looked_at(rows, |row| row.id, &ids, max))
+    }
 }
 
 /// The newest withdrawals before an id, by the one index that serves the filter best.
-async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Result<Vec<i64>, sqlx::Error> {
+async fn places(pool: &PgPool, list: &Withdrawals<'_>, before: i64, max: i64) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         select p.id as "id!" from (
@@ -271,8 +171,8 @@ async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Re
         ) p
         order by p.id desc
         "#,
-        filter.user.map(|user| user.0),
-        filter.state,
+        list.user.map(|user| user.0),
+        list.state,
         before,
         max,
     )
@@ -280,37 +180,9 @@ async fn places(pool: &PgPool, filter: &Filter<'_>, before: i64, max: i64) -> Re
     .await
 }
 
-/// A withdrawal as it is stored, with its approvals.
-#[derive(Debug)]
-struct Row {
-    id: i64,
-    user_id: i64,
-    requested_by: i64,
-    asset: i16,
-    rail: String,
-    network: String,
-    address: String,
-    memo: Option<String>,
-    amount: String,
-    fee: String,
-    network_fee_max: String,
-    content_hash: Vec<u8>,
-    state: String,
-    approvals_needed: i16,
-    requested_at: DateTime<Utc>,
-    approved_at: Option<DateTime<Utc>>,
-    approved_until: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
-    close_reason: Option<String>,
-    approvers: Vec<i64>,
-    approvals_at: Vec<DateTime<Utc>>,
-    valid_until: Vec<DateTime<Utc>>,
-    valid: Vec<bool>,
-}
-
 /// Those of the withdrawals that the filter lets through, newest first. One statement, so that
 /// states and approvals are of one moment.
-async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Result<Vec<Row>, sqlx::Error> {
+async fn rows(pool: &PgPool, list: &Withdrawals<'_>, ids: &[i64], max: i64) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"
@@ -332,52 +204,12 @@ async fn rows(pool: &PgPool, filter: &Filter<'_>, ids: &[i64], max: i64) -> Resu
         limit $4
         "#,
         ids,
-        filter.state,
-        filter.asset.map(AssetId::get),
+        list.state,
+        list.asset.map(|asset| asset.id.get()),
         max,
     )
     .fetch_all(pool)
     .await
-}
-
-impl Row {
-    fn document(self, assets: &Assets) -> Result<WithdrawalDocument, sqlx::Error> {
-        let asset = asset_of(assets, self.asset)?;
-        let decimal = |text: &str| minor(text).map(|minor| asset.format_signed(minor));
-        let times = self.approvals_at.into_iter().zip(self.valid_until).zip(self.valid);
-        let approvals = self.approvers.into_iter().zip(times).map(|(approver, ((at, valid_until), valid))| Approval {
-            approver: approver.to_string(),
-            at: at.into(),
-            valid_until: valid_until.into(),
-            valid,
-        });
-        Ok(WithdrawalDocument {
-            id: self.id.to_string(),
-            state: self.state,
-            user_id: self.user_id.to_string(),
-            requested_by: self.requested_by.to_string(),
-            asset: asset.code.clone(),
-            amount: decimal(&self.amount)?,
-            address: self.address,
-            memo: self.memo,
-            reason: None,
-            terms: Some(Terms {
-                rail: self.rail,
-                network: self.network,
-                fee: decimal(&self.fee)?,
-                network_fee_max: decimal(&self.network_fee_max)?,
-                content_hash: hex::encode(self.content_hash),
-                approvals_needed: self.approvals_needed,
-                approvals: approvals.collect(),
-                requested_at: self.requested_at.into(),
-                approved_at: self.approved_at.map(Time::from),
-                approved_until: self.approved_until.map(Time::from),
-                closed_at: self.closed_at.map(Time::from),
-                close_reason: self.close_reason,
-            }),
-            links: Links::of(self.id, self.user_id),
-        })
-    }
 }
 
 /// A withdrawal that was asked for and has not settled, or was refused.
@@ -402,22 +234,6 @@ async fn asked(pool: &PgPool, id: WithdrawalId, assets: &Assets) -> Result<Optio
     }
     let request: WithdrawalRequest =
         serde_json::from_str(&row.payload).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let state = match row.status.as_deref() {
-        // Settled between the two looks: the next one finds the withdrawal.
-        None | Some("settled") => "requesting".to_owned(),
-        Some(status) => status.to_owned(),
-    };
-    Ok(Some(WithdrawalDocument {
-        id: id.to_string(),
-        state,
-        user_id: request.user_id.to_string(),
-        requested_by: row.submitted_by.to_string(),
-        amount: one_spelling(assets, &request.asset, request.amount),
-        asset: request.asset,
-        address: request.address,
-        memo: request.memo,
-        reason: row.reason,
-        terms: None,
-        links: Links::of(id.0, request.user_id.0),
-    }))
+    let asked = (request, row.submitted_by);
+    Ok(Some(WithdrawalDocument::asked(id, asked, row.status.as_deref(), row.reason, assets)))
 }

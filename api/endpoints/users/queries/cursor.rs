@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::http::paging::{ListName, Place};
+
 /// The place between two pages of a person's transactions: of every account that has more, the
 /// version before which the next page begins.
 ///
@@ -19,9 +21,20 @@ const PLACE_BYTES: usize = 16;
 /// More accounts than one person has.
 const PLACES_MAX: usize = 256;
 
+impl Place for Cursor {
+    fn cursor(&self, _: ListName) -> String {
+        self.to_string()
+    }
+
+    /// Whose accounts it names is looked at when they are read.
+    fn parse(text: &str, _: ListName) -> Option<Self> {
+        Self::read(text)
+    }
+}
+
 impl Cursor {
     /// Reads what [`Cursor`] printed.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    fn read(text: &str) -> Option<Self> {
         let bytes = hex::decode(text).ok()?;
         let (&FORMAT, places) = bytes.split_first()? else {
             return None;
@@ -56,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_back() {
         let cursor = Cursor { before: vec![(7, 1), (-3, i64::MAX)] };
-        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        assert_eq!(Cursor::read(&cursor.to_string()), Some(cursor));
     }
 
     #[test]
@@ -66,7 +79,7 @@ mod tests {
         let other_format = good.replacen("01", "02", 1);
         let long = format!("{good}00");
         for bad in ["", "01", "zz", "0", &good[..good.len() - 2], &long, &zero, &other_format, "ä"] {
-            assert_eq!(Cursor::parse(bad), None, "{bad}");
+            assert_eq!(Cursor::read(bad), None, "{bad}");
         }
     }
 }

@@ -86,7 +86,7 @@ pub(crate) async fn get_transactions_csv(
     InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Response, Problem> {
     let assets = api.assets.current().await;
-    let asset = asset_in_query(&assets, wanted.asset.as_deref())?;
+    let asset = asset_in_query(&assets, wanted.asset.as_deref())?.map(|asset| asset.id);
     let span = Span { from: time("from", wanted.from.as_deref())?, to: time("to", wanted.to.as_deref())? };
     if let (Some(from), Some(to)) = (span.from, span.to)
         && from >= to

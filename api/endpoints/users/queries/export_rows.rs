@@ -7,7 +7,7 @@ use jobs::UserId;
 use ledger::AssetId;
 use sqlx::PgPool;
 
-use crate::endpoints::users::queries::transactions::{Place, Row, rows};
+use crate::endpoints::users::queries::transactions::{AccountPlace, Row, rows};
 
 /// How many rows of an account are read at once.
 const PART: i64 = 500;
@@ -36,7 +36,7 @@ pub(crate) struct Rows {
 
 #[derive(Debug)]
 struct Account {
-    place: Place,
+    place: AccountPlace,
     /// Read and not yet given out.
     rows: VecDeque<Row>,
     /// Whether there are older ones in the database.
@@ -64,7 +64,7 @@ impl Rows {
         .fetch_all(&pool)
         .await?;
         let accounts = places.into_iter().map(|row| Account {
-            place: Place { account_id: row.id, before: row.version.saturating_add(1) },
+            place: AccountPlace { account_id: row.id, before: row.version.saturating_add(1) },
             rows: VecDeque::new(),
             more: true,
         });
@@ -91,13 +91,14 @@ impl Rows {
     /// Reads on in the accounts of which everything that was read is given out.
     async fn read(&mut self) -> Result<(), sqlx::Error> {
         let dry = |account: &Account| account.more && account.rows.is_empty();
-        let places: Vec<Place> = self.accounts.iter().filter(|account| dry(account)).map(|one| one.place).collect();
+        let places: Vec<AccountPlace> =
+            self.accounts.iter().filter(|account| dry(account)).map(|one| one.place).collect();
         if places.is_empty() {
             return Ok(());
         }
         let mut read: Vec<(i64, VecDeque<Row>)> =
             places.iter().map(|place| (place.account_id, VecDeque::new())).collect();
-        for row in rows(&self.pool, &places, PART).await? {
+        for row in rows(&self.pool, &places, PART.saturating_add(1)).await? {
             if let Some((_, rows)) = read.iter_mut().find(|(account, _)| *account == row.account_id) {
                 rows.push_back(row);
             }

@@ -5,12 +5,13 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::{Tier, UserId};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::documents::texts::Id;
 use crate::endpoints::users::registered::require_user;
 use crate::http::auth::Reader;
-use crate::http::paging::Turned;
+use crate::http::paging::{Limit, List, ListName, Turned};
 use crate::http::path::InPath;
 use crate::http::problem::Problem;
 use crate::http::query::InQuery;
@@ -57,20 +58,9 @@ pub(crate) async fn get_user_flags(
     InPath(id): InPath<UserId>,
     InQuery(query): InQuery<Turned>,
 ) -> Result<Json<FlagsDocument>, Problem> {
-    let page = query.page(&["flags", &id.to_string()])?;
+    let page = query.page(Flags(id))?;
     require_user(&api.pool, id).await?;
-    let mut rows = sqlx::query!(
-        "
-        select job_id, principal_id, frozen, tier, kyc, reason, set_at from user_flag
-        where user_id = $1 and job_id < $2 order by job_id desc limit $3
-        ",
-        id.0,
-        page.before(),
-        page.rows_max(),
-    )
-    .fetch_all(&api.pool)
-    .await?;
-    let next_cursor = page.cut(&mut rows, |row| row.job_id);
+    let (rows, next_cursor) = page.read(&api.pool).await?;
     let flags = rows.into_iter().map(|row| FlagDocument {
         job_id: row.job_id.to_string(),
         set_by: row.principal_id.to_string(),
@@ -81,4 +71,44 @@ pub(crate) async fn get_user_flags(
         reason: row.reason,
     });
     Ok(Json(FlagsDocument { user_id: id.to_string(), flags: flags.collect(), next_cursor }))
+}
+
+/// What was set on this person.
+#[derive(Clone, Copy, Debug)]
+struct Flags(UserId);
+
+#[derive(Debug)]
+struct Row {
+    job_id: i64,
+    principal_id: i64,
+    frozen: bool,
+    tier: String,
+    kyc: i16,
+    reason: String,
+    set_at: DateTime<Utc>,
+}
+
+impl List for Flags {
+    type Row = Row;
+    type Place = i64;
+
+    fn name(&self) -> ListName {
+        ListName::of("flags").with(Some(self.0))
+    }
+
+    async fn read(&self, pool: &PgPool, from: Option<i64>, limit: Limit) -> Result<(Vec<Row>, Option<i64>), Problem> {
+        let rows = sqlx::query_as!(
+            Row,
+            "
+            select job_id, principal_id, frozen, tier, kyc, reason, set_at from user_flag
+            where user_id = $1 and job_id < $2 order by job_id desc limit $3
+            ",
+            self.0.0,
+            from.unwrap_or(i64::MAX),
+            limit.rows_max(),
+        )
+        .fetch_all(pool)
+        .await?;
+        Ok(limit.cut(rows, |row| row.job_id))
+    }
 }

@@ -15,20 +15,18 @@ use crate::documents::time::Time;
 use crate::endpoints::users::queries::cursor::Cursor;
 use crate::endpoints::users::registered::require_user;
 use crate::http::auth::Reader;
+use crate::http::paging::{Limit, List, ListName, Page, cursor_invalid};
 use crate::http::path::InPath;
 use crate::http::problem::Problem;
-use crate::http::query::InQuery;
+use crate::http::query::{InQuery, asset_in_query};
 use crate::openapi::answers::{QueryRefused, UserUnknown};
 use crate::state::Api;
-
-const LIMIT_DEFAULT: u16 = 50;
-const LIMIT_MAX: u16 = 200;
 
 /// What a client asks for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Page {
+pub(crate) struct Wanted {
     /// How many at most; 50 unless said otherwise.
     #[param(minimum = 1, maximum = 200, nullable = false)]
     limit: Option<u16>,
@@ -90,7 +88,7 @@ pub(crate) struct Amounts {
 
 /// An account and the version before which a page begins.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct AccountPlace {
     pub(crate) account_id: i64,
     pub(crate) before: i64,
 }
@@ -122,7 +120,7 @@ pub(crate) struct Row {
 /// shifts a page.
 #[utoipa::path(
     get, path = "/v1/users/{id}/transactions", tag = "users", security(("key" = ["read"])),
-    params(("id" = UserId, Path, description = "The person"), Page),
+    params(("id" = UserId, Path, description = "The person"), Wanted),
     responses(
         (status = 200, description = "One page", body = TransactionsDocument, example = json!({
             "user_id": "2", "transactions": [{
@@ -140,39 +138,53 @@ pub(crate) async fn get_transactions(
     _: Reader,
     State(api): State<Api>,
     InPath(id): InPath<UserId>,
-    InQuery(page): InQuery<Page>,
+    InQuery(wanted): InQuery<Wanted>,
 ) -> Result<Json<TransactionsDocument>, Problem> {
-    let limit = page.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let detail = format!("limit must be 1 to {LIMIT_MAX}");
-        return Err(Problem::bad_request("query_invalid", detail).field("limit"));
-    }
     let assets = api.assets.current().await;
-    let asset = match page.asset.as_deref().map(|code| assets.by_code(code)) {
-        None => None,
-        Some(Some(terms)) => Some(terms.asset.id),
-        Some(None) => return Err(Problem::invalid("asset_unknown", "no such asset").field("asset")),
-    };
+    let asset = asset_in_query(&assets, wanted.asset.as_deref())?.map(|asset| asset.id);
+    let page = Page::of(Transactions { user: id, asset }, wanted.limit, wanted.cursor.as_deref())?;
     require_user(&api.pool, id).await?;
-    let mut places = accounts(&api.pool, id, asset).await?;
-    if let Some(text) = &page.cursor {
-        let cursor = Cursor::parse(text).filter(|cursor| names_only(cursor, &places));
-        let cursor = cursor
-            .ok_or_else(|| Problem::invalid("cursor_invalid", "The cursor is not one of this list").field("cursor"))?;
-        places = cursor.before.into_iter().map(|(account_id, before)| Place { account_id, before }).collect();
-    }
-    let rows = rows(&api.pool, &places, i64::from(limit)).await?;
-    let (rows, cursor) = merge(rows, &places, usize::from(limit));
+    let (rows, next_cursor) = page.read(&api.pool).await?;
     let transactions = rows.into_iter().map(|row| show(row, &assets)).collect::<Result<_, _>>()?;
-    Ok(Json(TransactionsDocument {
-        user_id: id.to_string(),
-        transactions,
-        next_cursor: cursor.map(|cursor| cursor.to_string()),
-    }))
+    Ok(Json(TransactionsDocument { user_id: id.to_string(), transactions, next_cursor }))
+}
+
+/// The entries of a person's accounts.
+#[derive(Clone, Copy, Debug)]
+struct Transactions {
+    user: UserId,
+    asset: Option<AssetId>,
+}
+
+impl List for Transactions {
+    type Row = Row;
+    type Place = Cursor;
+
+    fn name(&self) -> ListName {
+        ListName::of("transactions").with(Some(self.user))
+    }
+
+    async fn read(
+        &self,
+        pool: &PgPool,
+        from: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<(Vec<Row>, Option<Cursor>), Problem> {
+        let mut places = accounts(pool, self.user, self.asset).await?;
+        if let Some(cursor) = from {
+            if !names_only(&cursor, &places) {
+                return Err(cursor_invalid());
+            }
+            places =
+                cursor.before.into_iter().map(|(account_id, before)| AccountPlace { account_id, before }).collect();
+        }
+        let found = rows(pool, &places, limit.rows_max()).await?;
+        Ok(merge(found, &places, limit.rows()))
+    }
 }
 
 /// A cursor may name the person's own accounts, each once.
-fn names_only(cursor: &Cursor, places: &[Place]) -> bool {
+fn names_only(cursor: &Cursor, places: &[AccountPlace]) -> bool {
     let mut named: Vec<i64> = cursor.before.iter().map(|(account, _)| *account).collect();
     named.sort_unstable();
     let once = named.windows(2).all(|pair| matches!(pair, [first, second] if first != second));
@@ -180,7 +192,7 @@ fn names_only(cursor: &Cursor, places: &[Place]) -> bool {
 }
 
 /// The person's accounts, each at its newest entry.
-async fn accounts(pool: &PgPool, id: UserId, asset: Option<AssetId>) -> Result<Vec<Place>, sqlx::Error> {
+async fn accounts(pool: &PgPool, id: UserId, asset: Option<AssetId>) -> Result<Vec<AccountPlace>, sqlx::Error> {
     let ids = sqlx::query_scalar!(
         "select id from account where owner = $1 and ($2::smallint is null or asset = $2) order by id",
         id.0,
@@ -188,12 +200,11 @@ async fn accounts(pool: &PgPool, id: UserId, asset: Option<AssetId>) -> Result<V
     )
     .fetch_all(pool)
     .await?;
-    Ok(ids.into_iter().map(|account_id| Place { account_id, before: i64::MAX }).collect())
+    Ok(ids.into_iter().map(|account_id| AccountPlace { account_id, before: i64::MAX }).collect())
 }
 
-/// Of every account as many entries as a page could take, the newest first. One more than that
-/// tells whether there is another page.
-pub(crate) async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<Vec<Row>, sqlx::Error> {
+/// Of every account at most so many entries, the newest first.
+pub(crate) async fn rows(pool: &PgPool, places: &[AccountPlace], max: i64) -> Result<Vec<Row>, sqlx::Error> {
     let accounts: Vec<i64> = places.iter().map(|place| place.account_id).collect();
     let before: Vec<i64> = places.iter().map(|place| place.before).collect();
     sqlx::query_as!(
@@ -220,7 +231,7 @@ pub(crate) async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<
         "#,
         &accounts,
         &before,
-        limit.saturating_add(1),
+        max,
     )
     .fetch_all(pool)
     .await
@@ -228,7 +239,7 @@ pub(crate) async fn rows(pool: &PgPool, places: &[Place], limit: i64) -> Result<
 
 /// Merges the accounts into one page: always the newest of what comes next, while each account
 /// keeps its own order. Returns the page and, if something is left, where to go on.
-fn merge(rows: Vec<Row>, places: &[Place], limit: usize) -> (Vec<Row>, Option<Cursor>) {
+fn merge(rows: Vec<Row>, places: &[AccountPlace], limit: usize) -> (Vec<Row>, Option<Cursor>) {
     let mut accounts: Vec<VecDeque<Row>> = places.iter().map(|_| VecDeque::new()).collect();
     for row in rows {
         let place = places.iter().position(|place| place.account_id == row.account_id);
@@ -293,7 +304,7 @@ mod tests {
 
     use chrono::{DateTime, TimeDelta};
 
-    use super::{Place, Row, merge};
+    use super::{AccountPlace, Row, merge};
     use crate::endpoints::users::queries::cursor::Cursor;
 
     fn row(account_id: i64, version: i64, at_s: i64) -> Row {
@@ -321,7 +332,8 @@ mod tests {
         rows.iter().map(|row| (row.account_id, row.version)).collect()
     }
 
-    const PLACES: [Place; 2] = [Place { account_id: 1, before: i64::MAX }, Place { account_id: 2, before: i64::MAX }];
+    const PLACES: [AccountPlace; 2] =
+        [AccountPlace { account_id: 1, before: i64::MAX }, AccountPlace { account_id: 2, before: i64::MAX }];
 
     #[test]
     fn the_newest_comes_first_and_the_rest_is_where_the_cursor_points() {
