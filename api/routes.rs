@@ -64,6 +64,7 @@ pub(crate) fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(operations::queries::integrity::get_integrity))
         .routes(routes!(operations::queries::retentions::get_retentions))
         .routes(routes!(webhooks::nowpayments::post_nowpayments))
+        .routes(routes!(server::root::get_root))
         .routes(routes!(server::health::livez))
         .routes(routes!(server::health::readyz))
         .routes(routes!(server::metrics::get_metrics))

@@ -1,5 +1,6 @@
 //! The description of the API: served as it is, and its examples are true.
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -24,6 +25,27 @@ async fn the_description_and_the_page_need_no_key() {
             assert!(text.contains(&anchor) && text.contains(path), "{path} is not on the page");
         }
     }
+}
+
+/// Whoever knows the address alone is told what is there; a browser is sent to the page.
+#[tokio::test]
+async fn the_root_leads_to_the_documentation() {
+    let db = Db::new().await;
+    let site = Site::new(&db).await;
+    let answer = site.call(Method::GET, "/").bearer(None).answer().await;
+    let said = json!({
+        "name": "holdfast", "version": env!("CARGO_PKG_VERSION"), "documentation": "/docs", "openapi": "/openapi.json",
+    });
+    assert_eq!((answer.status, answer.header("vary"), &answer.body), (200, Some("accept"), &said));
+    for path in ["documentation", "openapi"].map(|member| said[member].as_str().unwrap()) {
+        assert!(document()["paths"][path]["get"].is_object(), "{path}");
+    }
+    let browser = Client::builder().redirect(Policy::none()).build().unwrap();
+    let asked = browser.get(format!("http://{}/", site.address)).header("accept", "text/html,*/*;q=0.8");
+    let sent_on = asked.send().await.unwrap();
+    assert_eq!((sent_on.status().as_u16(), &sent_on.headers()["location"]), (303, &"/docs".parse().unwrap()));
+    assert!(document()["paths"]["/"]["get"]["responses"]["303"]["headers"]["Location"].is_object());
+    assert_eq!(sent_on.json::<Value>().await.unwrap(), said);
 }
 
 /// What is the same whenever it is asked: the times are left out.

@@ -39,7 +39,7 @@ async fn what_is_not_there_is_a_problem_too() {
     let db = Db::new().await;
     let site = Site::new(&db).await;
     for (method, path, refusal) in [
-        ("GET", "/", "404 route_unknown"),
+        ("POST", "/", "405 method_not_allowed"),
         ("GET", "/v1", "404 route_unknown"),
         ("GET", "/v2/users", "404 route_unknown"),
         ("POST", "/v1/jobs", "405 method_not_allowed"),

@@ -11,6 +11,7 @@ const KEYS: [&str; 8] = ["none", "unknown", "revoked", "expired", "submit", "rea
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, [u16; 8])] = &[
     //                                             none unknown revoked expired submit read operate admin
+    ("GET",  "/",                                   [2,   2,   2,   2,   2,   2,   2,   2]),
     ("GET",  "/livez",                              [2,   2,   2,   2,   2,   2,   2,   2]),
     ("GET",  "/readyz",                             [2,   2,   2,   2,   2,   2,   2,   2]),
     ("GET",  "/docs",                               [2,   2,   2,   2,   2,   2,   2,   2]),

@@ -95,7 +95,7 @@ async fn who_has_no_key_has_a_share_by_address() {
     };
     assert_eq!(guess().await.refusal(), "401 unauthenticated");
     assert_limited(&drained(guess).await, "address", "q=5;w=5");
-    for path in ["/openapi.json", "/docs", "/v1/jobs/7"] {
+    for path in ["/", "/openapi.json", "/docs", "/v1/jobs/7"] {
         drained(async || site.call(Method::GET, path).bearer(None).answer().await).await;
     }
     assert_eq!(site.get("/v1/jobs/7").await.status, 404);
