@@ -18,7 +18,6 @@ mod deaths;
 mod deposits;
 mod duels;
 mod enqueue;
-mod figures;
 mod follow_ups;
 mod foresight;
 mod guards;

@@ -130,7 +130,7 @@ fn apalis_is_named_by_the_workers_only() {
     let elsewhere: Vec<String> = files_with("rs")
         .into_iter()
         .chain(files_with("toml").into_iter().filter(|file| file.ends_with("/Cargo.toml")))
-        .filter(|file| !file.starts_with("workers/") && !file.starts_with("tests/bench/") && file != "tests/tidy.rs")
+        .filter(|file| !file.starts_with("workers/") && !file.starts_with("bench/") && file != "tests/tidy.rs")
         .filter(|file| read(file).to_lowercase().contains("apalis"))
         .collect();
     assert!(elsewhere.is_empty(), "{elsewhere:#?}");
@@ -161,6 +161,40 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     found
+}
+
+/// The part of a file from the first of these lines to the next one that begins as the second does.
+fn part(file: &str, from: &str, to: &str) -> String {
+    let text = read(file);
+    let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{file} has no {from}"));
+    rest.split(to).next().unwrap().trim_end().to_owned()
+}
+
+/// The versions in a lock file, by name; those of workspaces are nothing to compare.
+fn versions(lock: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in read(lock).split("[[package]]").filter(|package| package.contains("checksum = ")) {
+        let value = |name: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_matches([' ', '=', '"']).to_owned()
+        };
+        found.entry(value("name")).or_default().insert(value("version"));
+    }
+    found
+}
+
+/// What measures is a workspace of its own, built of the same and as the other one is.
+#[test]
+fn the_two_workspaces_agree() {
+    for (from, to) in [("[workspace.lints.rust]", "\n[package]"), ("[profile.release]", "\n\n")] {
+        assert_eq!(part("bench/Cargo.toml", from, to), part("Cargo.toml", from, to));
+    }
+    let (ours, theirs) = (versions("Cargo.lock"), versions("bench/Cargo.lock"));
+    let other: Vec<_> = theirs
+        .iter()
+        .filter(|(name, versions)| ours.get(*name).is_some_and(|ours| !versions.is_subset(ours)))
+        .collect();
+    assert!(other.is_empty(), "bench/Cargo.lock has other versions: {other:?}");
 }
 
 /// Everything that a package stands on, itself included.

@@ -1,5 +1,6 @@
 //! The Postgres that every contestant gets.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,11 +9,13 @@ use embedded::{Cluster, Options};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::usage;
+use crate::{product, usage};
 
 /// A server with one documented configuration, and a migrated database on it.
 pub(crate) struct Server {
     cluster: Arc<Cluster>,
+    /// `holdfast`.
+    pub(crate) program: Arc<PathBuf>,
     database: &'static str,
     /// Superuser: migrates and looks.
     pub(crate) owner: PgPool,
@@ -43,15 +46,16 @@ impl Server {
                 .with("auto_explain.log_buffers", "on")
                 .with("auto_explain.log_timing", "on");
         }
-        Self::prepare(Arc::new(Cluster::start(options).await?), "bench").await
+        let program = Arc::new(product::build()?);
+        Self::prepare(Arc::new(Cluster::start(options).await?), program, "bench").await
     }
 
     /// Another migrated database on the same server, for what is compared with itself.
     pub(crate) async fn beside(&self, database: &'static str) -> Result<Self> {
-        Self::prepare(Arc::clone(&self.cluster), database).await
+        Self::prepare(Arc::clone(&self.cluster), Arc::clone(&self.program), database).await
     }
 
-    async fn prepare(cluster: Arc<Cluster>, database: &'static str) -> Result<Self> {
+    async fn prepare(cluster: Arc<Cluster>, program: Arc<PathBuf>, database: &'static str) -> Result<Self> {
         let admin = PgPool::connect(&cluster.url("postgres", "postgres")).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {database}"))).execute(&admin).await?;
         admin.close().await;
@@ -63,7 +67,7 @@ impl Server {
         }
         let api = PgConnectOptions::from_str(&cluster.url("holdfast_api", database))?;
         let api = PgPoolOptions::new().max_connections(4).connect_with(api).await?;
-        Ok(Self { cluster, database, owner, api })
+        Ok(Self { cluster, program, database, owner, api })
     }
 
     /// A fresh database for a contestant, empty or a copy of another one that nobody is connected to; the

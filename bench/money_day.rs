@@ -1,4 +1,4 @@
-//! `cargo bench --bench money_day -- <measure>`: how fast the money day is settled, and what that is
+//! `cargo bench -- <measure>` in this folder: how fast the money day is settled, and what that is
 //! to be compared with.
 //!
 //! It starts a Postgres of its own with fsync on, queues the load, drains it with real worker
@@ -33,6 +33,7 @@ mod load;
 mod partitions;
 mod peers;
 mod pgbench;
+mod product;
 mod queue_alone;
 mod report;
 mod server;

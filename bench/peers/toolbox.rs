@@ -27,9 +27,6 @@ pub(crate) enum Program {
 /// The packages.
 const PACKAGES: [&str; 2] = ["apalis", "awa"];
 
-/// How packages are built, which is how this program was, and the folder that the result is put in.
-const PROFILE: (&str, &str) = if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
-
 /// What is installed, or why not.
 pub(crate) struct Toolbox {
     node: Result<PathBuf>,
@@ -131,7 +128,7 @@ impl Running {
 }
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/peers")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
 /// A folder of the target directory.
@@ -212,10 +209,7 @@ async fn python() -> Result<PathBuf> {
 /// is built once.
 async fn package(name: &str) -> Result<PathBuf> {
     let folder = installed("rust")?;
-    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    let manifest = sources().join(name).join("Cargo.toml");
-    let mut command = Command::new(cargo);
-    command.args(["build", "--profile", PROFILE.0, "--locked", "--quiet", "--manifest-path"]).arg(manifest);
+    let mut command = Command::from(cargo_build(&sources().join(name)));
     run(command.arg("--target-dir").arg(&folder).env_remove("SQLX_OFFLINE")).await?;
     Ok(folder.join(PROFILE.1).join(format!("{name}-peer")))
 }

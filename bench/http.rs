@@ -69,7 +69,7 @@ impl Web {
             .bind(hash.to_vec())
             .execute(&server.owner)
             .await?;
-        let mut program = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        let mut program = Command::new(&server.program);
         program
             .env("DATABASE_URL_API", server.api_url())
             .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)
