@@ -21,6 +21,7 @@ mod operate;
 mod refusal;
 mod server;
 mod site;
+mod slowest;
 mod statements;
 mod withdrawals;
 
@@ -33,6 +34,7 @@ pub(crate) use operate::{OTHER, ask_by, cancel_parked, pause, resume, retry_park
 pub(crate) use refusal::refusal;
 pub(crate) use server::{Db, run};
 pub(crate) use site::{Answer, Call, Site, Traces, fresh_key, minor};
+pub(crate) use slowest::timed;
 pub(crate) use statements::Statements;
 pub(crate) use withdrawals::{approve, call_off, reject, withdraw};
 

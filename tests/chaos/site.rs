@@ -21,6 +21,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn start() -> Self {
+        crate::harness::timed();
         let cluster = Cluster::start(Options::temporary()).await.unwrap();
         let owner = pool(&cluster, "postgres");
         outbox::migrate(&owner).await.unwrap();

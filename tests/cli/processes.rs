@@ -89,6 +89,7 @@ impl Background {
     }
 
     fn start_in(directory: &Path, arguments: &str, variables: &[(&str, &str)]) -> Self {
+        crate::harness::timed();
         let mut command = command(arguments, variables);
         command.current_dir(directory);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

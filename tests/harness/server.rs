@@ -31,6 +31,7 @@ pub(crate) struct Db {
 impl Db {
     /// A copy of the migrated template. The pools connect when they are used.
     pub(crate) async fn new() -> Self {
+        super::timed();
         super::statements::install();
         let server = server().await;
         let name = format!("t_{:04}", NUMBER.fetch_add(1, Ordering::Relaxed));
