@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use ledger::{AccountId, AccountKey, AssetId, Book, JobId, Mark, Owner, Purpose};
+use ledger::{AccountId, AccountKey, AssetId, Book, Mark, Owner, Purpose};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 mod cause;
@@ -7,15 +7,11 @@ mod rows;
 #[macro_use]
 mod tables;
 
-use crate::ids::{InboxId, JobRef, PaymentKey, PrincipalId, TradeId, UserId, WithdrawalId};
+use crate::ids::{self, InboxId, PrincipalId, TradeId, UserId};
 use crate::job::{Job, Verdict};
-use crate::rows::deposit::{Deposit, Fact, Unread};
-use crate::rows::parked::{DecisionMade, ParkedJob};
-use crate::rows::pause::{PauseChange, PauseKey, Paused};
-use crate::rows::people::{Flagged, Principal, User};
-use crate::rows::referral::{Commission, Referral};
-use crate::rows::trade::Trade;
-use crate::rows::withdrawal::{Approval, Day, DayKey, Withdrawal};
+use crate::rows as stored;
+use crate::rows::deposit::{Fact, Unread};
+use crate::rows::people::Principal;
 use crate::rules::Rules;
 use crate::subject::Subject;
 use crate::terms::Assets;

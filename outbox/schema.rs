@@ -13,7 +13,10 @@ pub static MIGRATIONS: Migrator = {
 };
 
 /// The schema that this binary was written for: the number of the newest migration.
-pub const SCHEMA_VERSION: i32 = 17;
+pub const SCHEMA_VERSION: i32 = match i32::from_str_radix(env!("HOLDFAST_SCHEMA"), 10) {
+    Ok(version) => version,
+    Err(_) => 0,
+};
 
 /// How long a process waits for a migration that is under way.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);

@@ -11,33 +11,33 @@ macro_rules! each_table {
         $declare! {
             loaded {
                 /// Pauses that a job of the batch names.
-                pauses in pause: PauseKey => Paused,
+                pauses in pause: stored::pause::PauseKey => stored::pause::Paused,
                 /// Parked jobs that a job of the batch names, with the decisions about them.
-                parked in parked: JobRef => ParkedJob,
+                parked in parked: ids::JobRef => stored::parked::ParkedJob,
                 /// People.
-                users in app_user: UserId => User,
+                users in app_user: ids::UserId => stored::people::User,
                 /// Trades, with their holds.
-                trades in trade: TradeId => Trade,
+                trades in trade: ids::TradeId => stored::trade::Trade,
                 /// Who shares in the fees of a trade: fixed when it was locked.
-                referrals in trade_referral: TradeId => Vec<Referral>,
+                referrals in trade_referral: ids::TradeId => Vec<stored::referral::Referral>,
                 /// Deposits.
-                deposits in deposit: PaymentKey => Deposit,
+                deposits in deposit: ids::PaymentKey => stored::deposit::Deposit,
                 /// Withdrawals, with their holds and approvals.
-                withdrawals in withdrawal: WithdrawalId => Withdrawal,
+                withdrawals in withdrawal: ids::WithdrawalId => stored::withdrawal::Withdrawal,
                 /// What is used of the days' limits.
-                days in withdrawal_day: DayKey => Day,
+                days in withdrawal_day: stored::withdrawal::DayKey => stored::withdrawal::Day,
             }
             appended {
                 /// Pauses and resumptions, by the job that made them.
-                pause_changes in pause_change: i64 => PauseChange,
+                pause_changes in pause_change: i64 => stored::pause::PauseChange,
                 /// Decisions about parked jobs, by the job that made them.
-                decisions in parked_decision: JobRef => DecisionMade,
+                decisions in parked_decision: ids::JobRef => stored::parked::DecisionMade,
                 /// What was paid to referrers.
-                commissions in commission: JobId => Commission,
+                commissions in commission: ledger::JobId => stored::referral::Commission,
                 /// Approvals that this batch gives.
-                approvals in approval: JobId => Approval,
+                approvals in approval: ledger::JobId => stored::withdrawal::Approval,
                 /// What operators set on people.
-                flags in user_flag: JobId => Flagged,
+                flags in user_flag: ledger::JobId => stored::people::Flagged,
             }
         }
     };
