@@ -43,7 +43,7 @@ fn rate(lasting: Duration) -> Result<f64> {
             // As the driver does.
             let mark = desk.mark();
             let verdict = kind.decide(&mut desk, job);
-            if !matches!(verdict, Verdict::Settled(_)) {
+            if !matches!(verdict, Some(Verdict::Settled(_))) {
                 desk.undo(mark);
                 ensure!(false, "a job of the load was not settled: {verdict:?}");
             }
@@ -99,7 +99,7 @@ fn opened(locks: &[(UserId, UserId)]) -> Result<Desk> {
     let mut before = desk(&accounts()?)?;
     for (id, (seller, buyer)) in (1..).zip(locks) {
         let verdict = lock(*seller, *buyer).decide(&mut before, &job(id));
-        ensure!(verdict == Verdict::SETTLED, "a lock of the load was not settled: {verdict:?}");
+        ensure!(verdict == Some(Verdict::SETTLED), "a lock of the load was not settled: {verdict:?}");
     }
     let latest = |account: Account| before.book.account(account.id).copied().context("an account of the desk before");
     let mut desk = desk(&accounts()?.into_iter().map(latest).collect::<Result<Vec<_>>>()?)?;

@@ -86,7 +86,14 @@ async fn drain(db: &mut PgConnection, batch: u16) -> Result<usize> {
         from = Cursor { run_at: last.run_at, job_id: last.job_id };
         let ended: Vec<Ended> = claimed
             .iter()
-            .map(|job| Ended { job_id: job.job_id, status: "settled", reason: None, result: None, attempts: 1 })
+            .map(|job| Ended {
+                job_id: job.job_id,
+                attempt: job.attempt,
+                status: "settled",
+                reason: None,
+                result: None,
+                attempts: 1,
+            })
             .collect();
         let now = outbox::clock(&mut tx).await?;
         outbox::complete(&mut tx, &ended, &[], now).await?;

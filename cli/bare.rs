@@ -9,7 +9,7 @@ use jobs::{Lane, UserId, order_id_of};
 use outbox::{Role, connect_options};
 use providers::nowpayments::Secret;
 use serde_json::json;
-use settlement::Settings;
+use settlement::{Outside, Settings};
 use simulators::nowpayments::{Payment, sign};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -78,6 +78,8 @@ async fn serve(private: &Private, listener: TcpListener, stop: &Stop, traces: bo
     let options = Options {
         url: private.worker_url(),
         lane: Lane::Ledger,
+        calls: jobs::CALLS,
+        outside: Outside::new(),
         settings: Settings { ipn_secrets: secrets, ..Settings::default() },
         name: worker::name(),
         poll: worker::POLL,

@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jobs::Lane;
+use jobs::{CallKind, Lane};
 use outbox::Role;
-use settlement::Settings;
+use settlement::{Outside, Settings};
 use workers::Options;
 
 use crate::config;
@@ -78,7 +78,7 @@ impl From<LaneName> for Lane {
 pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failure> {
     let url = config::worker_database()?;
     let lane = Lane::from(arguments.lane);
-    if lane != Lane::Ledger {
+    if lane != Lane::Ledger && CallKind::of_lane(jobs::CALLS, lane).next().is_none() {
         return Err(Failure::cannot_start(workers::Error::EmptyLane(lane)));
     }
     let verify_every = config::verify_every(arguments.verify_every)?;
@@ -93,7 +93,9 @@ pub(crate) async fn run(arguments: Arguments, traces: bool) -> Result<(), Failur
     }
     let settings = Settings { batch_max: arguments.batch, ipn_secrets, ..Settings::default() };
     let grace = Duration::from_secs(arguments.grace.into());
-    let options = Options { url, lane, settings, name, poll: POLL, grace, verify_every, metrics, traces };
+    let (calls, outside) = (jobs::CALLS, Outside::new());
+    let options =
+        Options { url, lane, calls, outside, settings, name, poll: POLL, grace, verify_every, metrics, traces };
     Box::pin(workers::run(options, stop.future())).await.map_err(failure)
 }
 

@@ -5,6 +5,7 @@
 //! trigger: what Postgres guards is proved here a second time from the rows themselves.
 
 mod accounts;
+mod calls;
 mod deposits;
 mod facts;
 mod holds;
@@ -166,6 +167,7 @@ pub async fn verify_within(db: &mut PgConnection) -> Result<Verification, sqlx::
     checks.extend(facts::checks(db).await?);
     checks.extend(operating::checks(db).await?);
     checks.extend(retention::checks(db).await?);
+    checks.extend(calls::checks(db).await?);
     let totals = totals(db).await?;
     Ok(Verification { at: seen.at, schema: seen.version, checks, totals })
 }

@@ -36,6 +36,14 @@ impl Lane {
     /// Every lane.
     pub const ALL: [Self; 5] = [Self::Ledger, Self::Provider, Self::Notify, Self::Operate, Self::Verify];
 
+    /// Whether its jobs call the outside, each by itself, rather than being decided in batches.
+    pub const fn calls(self) -> bool {
+        match self {
+            Self::Ledger | Self::Operate => false,
+            Self::Provider | Self::Notify | Self::Verify => true,
+        }
+    }
+
     /// The stored text.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,7 @@
 use ledger::{AssetId, JobId};
 
+use crate::any_call::{AnyCall, CallKind};
+use crate::call::Call;
 use crate::desk::{Desk, Want};
 use crate::job::{Job, Verdict};
 use crate::kind::{Decide, Invalid, Kind};
@@ -32,39 +34,47 @@ pub enum BadPayload {
     Shape(#[source] serde_json::Error),
 }
 
-/// Registers the kinds: one line each.
+/// Registers the kinds: one line each, those that decide and those that call.
 macro_rules! kinds {
-    ($($kind:ident),+ $(,)?) => {
+    (decide: [$($kind:ident),+ $(,)?], call: [$($call:ident),+ $(,)?] $(,)?) => {
         /// Every registered kind.
-        pub const KINDS: &[KindInfo] = &[$(KindInfo::of::<$kind>()),+];
+        pub const KINDS: &[KindInfo] = &[$(deciding::<$kind>(),)+ $(CallKind::of::<$call>().info),+];
+
+        /// Those that call.
+        pub const CALLS: &[CallKind] = &[$(CallKind::of::<$call>()),+];
 
         /// A job of any registered kind.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum AnyJob {
             $(#[doc = concat!("[`", stringify!($kind), "`]")] $kind($kind),)+
+            /// A kind that calls.
+            Call(AnyCall),
         }
 
         impl AnyJob {
-            /// Reads the payload of a kind.
+            /// Reads the payload of a kind that decides, or of one of these that call.
             ///
             /// # Errors
-            /// [`BadPayload`]: from a client it is refused; in a worker the job is parked.
-            pub fn read(kind: &str, payload: &str) -> Result<Self, BadPayload> {
+            /// As [`AnyJob::read`].
+            pub fn read_with(calls: &[CallKind], kind: &str, payload: &str) -> Result<Self, BadPayload> {
                 match kind {
                     $(<$kind as Kind>::NAME =>
                         serde_json::from_str(payload).map(Self::$kind).map_err(BadPayload::Shape),)+
-                    _ => Err(BadPayload::UnknownKind(kind.to_owned())),
+                    _ => match calls.iter().find(|call| call.info.name == kind) {
+                        Some(call) => call.read(payload).map(Self::Call),
+                        None => Err(BadPayload::UnknownKind(kind.to_owned())),
+                    },
                 }
             }
 
             /// The kind.
-            pub const fn info(&self) -> KindInfo {
-                match self { $(Self::$kind(_) => const { KindInfo::of::<$kind>() },)+ }
+            pub fn info(&self) -> KindInfo {
+                match self { $(Self::$kind(_) => const { KindInfo::of::<$kind>() },)+ Self::Call(call) => call.info() }
             }
 
             /// What the payload names that the job is about; `None` where that bears the number of the job.
             pub fn named(&self) -> Option<Subject> {
-                match self { $(Self::$kind(kind) => <$kind as Kind>::ABOUT.named(kind),)+ }
+                match self { $(Self::$kind(kind) => <$kind as Kind>::ABOUT.named(kind),)+ Self::Call(call) => call.named() }
             }
 
             /// What a job of this number is about. See [`Kind::ABOUT`].
@@ -77,42 +87,42 @@ macro_rules! kinds {
             /// # Errors
             /// As there.
             pub fn check(&self, assets: &Assets) -> Result<(), Invalid> {
-                match self { $(Self::$kind(kind) => kind.check(assets),)+ }
+                match self { $(Self::$kind(kind) => kind.check(assets),)+ Self::Call(call) => call.check(assets) }
             }
 
             /// See [`Kind::scope`].
             pub fn scope(&self) -> Scope {
-                match self { $(Self::$kind(kind) => kind.scope(),)+ }
+                match self { $(Self::$kind(kind) => kind.scope(),)+ Self::Call(call) => call.scope() }
             }
 
             /// See [`Kind::limits`].
             pub fn limits(&self, desk: &Desk, job: &Job, want: &mut Want) {
-                match self { $(Self::$kind(kind) => kind.limits(desk, job, want),)+ }
+                match self { $(Self::$kind(kind) => kind.limits(desk, job, want),)+ Self::Call(call) => call.limits(desk, job, want) }
             }
 
             /// See [`Kind::rows`].
             pub fn rows(&self, want: &mut Want) {
-                match self { $(Self::$kind(kind) => kind.rows(want),)+ }
+                match self { $(Self::$kind(kind) => kind.rows(want),)+ Self::Call(call) => call.rows(want) }
             }
 
             /// See [`Kind::accounts`].
             pub fn accounts(&self, desk: &Desk, job: &Job, want: &mut Want) {
-                match self { $(Self::$kind(kind) => kind.accounts(desk, job, want),)+ }
+                match self { $(Self::$kind(kind) => kind.accounts(desk, job, want),)+ Self::Call(call) => call.accounts(desk, job, want) }
             }
 
             /// See [`Kind::assets`].
             pub fn assets(&self, desk: &Desk) -> Vec<AssetId> {
-                match self { $(Self::$kind(kind) => kind.assets(desk),)+ }
+                match self { $(Self::$kind(kind) => kind.assets(desk),)+ Self::Call(call) => call.assets(desk) }
             }
 
             /// See [`Kind::rail`].
             pub fn rail(&self, desk: &Desk) -> Option<&'static str> {
-                match self { $(Self::$kind(kind) => kind.rail(desk),)+ }
+                match self { $(Self::$kind(kind) => kind.rail(desk),)+ Self::Call(call) => call.rail(desk) }
             }
 
-            /// See [`Decide::decide`].
-            pub fn decide(&self, desk: &mut Desk, job: &Job) -> Verdict {
-                match self { $(Self::$kind(kind) => kind.decide(desk, job),)+ }
+            /// See [`Decide::decide`]; `None` where the kind calls.
+            pub fn decide(&self, desk: &mut Desk, job: &Job) -> Option<Verdict> {
+                match self { $(Self::$kind(kind) => Some(kind.decide(desk, job)),)+ Self::Call(_) => None }
             }
 
             /// The payload as it is stored.
@@ -120,13 +130,14 @@ macro_rules! kinds {
             /// # Errors
             /// Never for the kinds that exist; passed on rather than hidden.
             pub fn payload(&self) -> Result<serde_json::Value, serde_json::Error> {
-                match self { $(Self::$kind(kind) => serde_json::to_value(kind),)+ }
+                match self { $(Self::$kind(kind) => serde_json::to_value(kind),)+ Self::Call(call) => call.payload() }
             }
         }
     };
 }
 
-kinds![
+kinds! {
+    decide: [
     UserRegister,
     DepositCredit,
     LockEscrow,
@@ -140,8 +151,30 @@ kinds![
     UserFlag,
     Pause,
     ParkedDecision,
-    Verify,
-];
+    ],
+    call: [Verify],
+}
+
+/// The line of a kind that decides. A lane in which jobs are called does not compile there.
+const fn deciding<D: Decide>() -> KindInfo {
+    assert!(!D::LANE.calls(), "jobs of this lane are called");
+    KindInfo::of::<D>()
+}
+
+impl AnyJob {
+    /// Reads the payload of a kind.
+    ///
+    /// # Errors
+    /// [`BadPayload`]: from a client it is refused; in a worker the job is parked.
+    pub fn read(kind: &str, payload: &str) -> Result<Self, BadPayload> {
+        Self::read_with(CALLS, kind, payload)
+    }
+
+    /// A job of a kind that calls.
+    pub fn call<C: Call + std::fmt::Debug + Send + Sync + 'static>(job: C) -> Self {
+        Self::Call(AnyCall::new(job))
+    }
+}
 
 /// The kind of this name.
 pub fn kind_info(name: &str) -> Option<KindInfo> {

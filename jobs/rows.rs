@@ -6,4 +6,5 @@ pub(crate) mod pause;
 pub(crate) mod people;
 pub(crate) mod referral;
 pub(crate) mod trade;
+pub(crate) mod verification;
 pub(crate) mod withdrawal;

@@ -65,7 +65,7 @@ fn lock(amount: &str) -> AnyJob {
 /// A desk whose trade 7 was loaded, as another batch left it.
 fn with_trade(amount: &str, paid: bool) -> Desk {
     let mut before = desk();
-    assert_eq!(lock(amount).decide(&mut before, &job(7)), Verdict::SETTLED);
+    assert_eq!(lock(amount).decide(&mut before, &job(7)), Some(Verdict::SETTLED));
     let mut trade = before.trades.get(&TradeId(7)).unwrap().clone();
     if paid {
         trade.state = TradeState::Paid;
@@ -126,8 +126,8 @@ fn every_state_move_and_party_has_one_answer() {
 #[test]
 fn a_lock_holds_and_a_lock_beyond_the_balance_is_refused() {
     let mut desk = desk();
-    assert_eq!(lock("0.6").decide(&mut desk, &job(7)), Verdict::SETTLED);
-    assert_eq!(lock("0.6").decide(&mut desk, &job(8)), Reason::InsufficientFunds.into());
+    assert_eq!(lock("0.6").decide(&mut desk, &job(7)), Some(Verdict::SETTLED));
+    assert_eq!(lock("0.6").decide(&mut desk, &job(8)), Some(Reason::InsufficientFunds.into()));
     assert_eq!(balances(&desk)[&1], (1_000, 600));
 }
 
@@ -135,7 +135,7 @@ fn a_lock_holds_and_a_lock_beyond_the_balance_is_refused() {
 fn a_refund_gives_everything_back() {
     let mut desk = with_trade("0.6", true);
     let refund = AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: Some(UserId(2)) });
-    assert_eq!(refund.decide(&mut desk, &job(9)), Verdict::SETTLED);
+    assert_eq!(refund.decide(&mut desk, &job(9)), Some(Verdict::SETTLED));
     assert_eq!(balances(&desk)[&1], (1_000, 0));
 }
 
@@ -146,7 +146,7 @@ fn a_mark_received_in_time_counts_however_late_it_is_decided() {
         desk.now = at(1_000_000);
         let event =
             TradeEvent { trade_id: TradeId(7), event: TradeEventName::MarkPaid, user_id: UserId(2), minutes: None };
-        AnyJob::TradeEvent(event).decide(&mut desk, &Job { received_at: at(received), ..job(9) })
+        AnyJob::TradeEvent(event).decide(&mut desk, &Job { received_at: at(received), ..job(9) }).unwrap()
     };
     assert_eq!(mark(7_200), Verdict::SETTLED);
     assert!(matches!(mark(7_201), Verdict::Rejected(refused) if refused.reason == Reason::DeadlinePassed));
@@ -158,7 +158,7 @@ proptest! {
     fn a_release_conserves_every_unit(amount in 1_i128..=1_000) {
         let mut desk = with_trade(&format!("{}.{:03}", amount / 1_000, amount % 1_000), true);
         let release = AnyJob::Release(Release { trade_id: TradeId(7), user_id: UserId(1) });
-        prop_assert_eq!(release.decide(&mut desk, &job(9)), Verdict::SETTLED);
+        prop_assert_eq!(release.decide(&mut desk, &job(9)), Some(Verdict::SETTLED));
         let fee = amount * 10 / 10_000 + amount * 25 / 10_000;
         let after = balances(&desk);
         prop_assert_eq!(after[&1], (1_000 - amount, 0));
@@ -177,7 +177,7 @@ proptest! {
         } else {
             AnyJob::Refund(Refund { trade_id: TradeId(7), user_id: Some(UserId(2)) })
         };
-        prop_assert_eq!(job_of.decide(&mut desk, &job(9)), Verdict::SETTLED);
+        prop_assert_eq!(job_of.decide(&mut desk, &job(9)), Some(Verdict::SETTLED));
         desk.undo(mark);
         prop_assert_eq!(balances(&desk), before);
         prop_assert_eq!(desk.trades.get(&TradeId(7)).cloned(), trade);

@@ -149,7 +149,7 @@ pub async fn claim_these(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<Claim
 }
 
 /// Adds what the jobs say, in the order of their ids, which is the order of receipt.
-async fn with_jobs(
+pub(crate) async fn with_jobs(
     db: &mut PgConnection,
     mut due: Vec<(i64, i32, DateTime<Utc>)>,
 ) -> Result<Vec<Claimed>, sqlx::Error> {

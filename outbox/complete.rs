@@ -8,6 +8,8 @@ use crate::append::{COPY_MIN, Column, JsonText, copy_in};
 pub struct Ended {
     /// The job.
     pub job_id: i64,
+    /// The attempt it was claimed with; it leaves the outbox only if its row still stands there.
+    pub attempt: i32,
     /// `settled`, `rejected` or `cancelled`.
     pub status: &'static str,
     /// Stable code of the refusal; `None` when settled.
@@ -24,7 +26,7 @@ pub struct Ended {
 ///
 /// # Errors
 /// Any error of the database, and [`sqlx::Error::RowNotFound`] if a job was not in the outbox any
-/// more; the transaction must be rolled back.
+/// more, or not with its attempt; the transaction must be rolled back.
 pub async fn complete(
     db: &mut PgConnection,
     ended: &[Ended],
@@ -32,6 +34,7 @@ pub async fn complete(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let queued: Vec<i64> = ended.iter().map(|end| end.job_id).collect();
+    let fences: Vec<i32> = ended.iter().map(|end| end.attempt).collect();
     let ended: Vec<&Ended> = ended.iter().chain(caused).collect();
     if ended.is_empty() {
         return Ok(());
@@ -47,7 +50,17 @@ pub async fn complete(
             "copy outcome (job_id, status, reason, result, attempts, finished_at) from stdin (format binary)";
         let columns: [&(dyn Column + Sync); 6] = [&ids, &statuses, &reasons, &results, &attempts, &finished];
         let recorded = copy_in(&mut *db, statement, ended.len(), &columns).await?;
-        let taken = sqlx::query!("delete from outbox where job_id = any ($1)", &queued).execute(db).await?;
+        // The keys are named besides, and not joined as they are: see `overtaken.rs`.
+        let taken = sqlx::query!(
+            "
+            delete from outbox o using unnest($1::bigint[], $2::integer[]) as f (job_id, attempt)
+            where o.job_id = any ($1) and o.job_id + 0 = f.job_id and o.attempt = f.attempt
+            ",
+            &queued,
+            &fences,
+        )
+        .execute(db)
+        .await?;
         return all((ended.len(), queued.len()), (recorded.into(), taken.rows_affected().into()));
     }
     let done = sqlx::query!(
@@ -57,7 +70,9 @@ pub async fn complete(
             select e.*, $7 from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::integer[]) as e
             returning 1
         ), taken as (
-            delete from outbox where job_id = any ($6) returning 1
+            delete from outbox o using unnest($6::bigint[], $8::integer[]) as f (job_id, attempt)
+            where o.job_id = any ($6) and o.job_id + 0 = f.job_id and o.attempt = f.attempt
+            returning 1
         )
         select (select count(*) from recorded) as "recorded!", (select count(*) from taken) as "taken!"
         "#,
@@ -68,14 +83,14 @@ pub async fn complete(
         &attempts,
         &queued,
         now,
+        &fences,
     )
     .fetch_one(db)
     .await?;
     all((ended.len(), queued.len()), (done.recorded.into(), done.taken.into()))
 }
 
-/// The rows are locked by us; anything else than all of them, recorded and then taken, means that the claim did not
-/// hold.
+/// Anything else than all of them, recorded and then taken, means that the claim did not hold.
 fn all((ended, queued): (usize, usize), (recorded, taken): (i128, i128)) -> Result<(), sqlx::Error> {
     let count = |jobs| i128::try_from(jobs).unwrap_or(i128::MAX);
     if recorded == count(ended) && taken == count(queued) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }

@@ -247,6 +247,8 @@ async fn missing_right(pool: &PgPool, role: Role) -> Result<Option<String>, Star
             ("pause", "delete"),
             ("parked_decision", "insert"),
             ("verification", "insert"),
+            ("call", "insert"),
+            ("call_end", "insert"),
         ]
         .into_iter()
         .unzip(),

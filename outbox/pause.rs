@@ -21,7 +21,7 @@ pub struct Moment {
     pub oldest_binary: i32,
     /// Whether any job is put off by a pause, be it over or not.
     pub put_off: bool,
-    /// Whether any job waits for another try.
+    /// Whether any job of the lane waits for another try.
     pub waiting: bool,
     /// The server's process that this connection belongs to.
     pub backend: i32,
@@ -54,21 +54,23 @@ pub struct PutOff {
     pub pause: String,
 }
 
-/// `clock()` of the current transaction, what is paused, for whom the schema still is, and who is asked,
-/// in one statement.
+/// `clock()` of the current transaction, what is paused, what waits in a lane, for whom the schema still is, and who is
+/// asked, in one statement. The lane is asked for as only the index of what waits has it: in that of what is due next the
+/// server would walk through all that is.
 ///
 /// # Errors
 /// Any error of the database.
-pub async fn moment(db: &mut PgConnection) -> Result<Moment, sqlx::Error> {
+pub async fn moment(db: &mut PgConnection, lane: &str) -> Result<Moment, sqlx::Error> {
     sqlx::query_as!(
         Moment,
         r#"
         select clock() as "now!", pg_backend_pid() as "backend!",
             pg_postmaster_start_time() as "server_started!", (select oldest_binary from schema) as "oldest_binary!",
             exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
-            exists (select from outbox o where o.attempt > 0) as "waiting!",
+            exists (select from outbox o where o.attempt > 0 and o.lane || '' = $1) as "waiting!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
-        "#
+        "#,
+        lane,
     )
     .fetch_one(db)
     .await
@@ -148,37 +150,40 @@ pub async fn behind_paused(
 }
 
 /// Makes due again what was put off by a pause that is over: up to a thousand jobs of one pause,
-/// and says how many. Whoever put them off may have committed after the resumption, so this is called
+/// and says how many of which lanes. Whoever put them off may have committed after the resumption, so this is called
 /// again and again; where nothing is paused it costs one look into an empty index.
 ///
 /// # Errors
 /// Any error of the database.
-pub async fn wake(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+pub async fn wake(db: &mut PgConnection) -> Result<Vec<(String, u64)>, sqlx::Error> {
     let woken = sqlx::query!(
-        "
+        r#"
         with recursive seen as (
             (select last_error from outbox where last_error like 'paused: %' order by last_error limit 1)
             union all
             select (select o.last_error from outbox o
                 where o.last_error like 'paused: %' and o.last_error > s.last_error order by o.last_error limit 1)
             from seen s where s.last_error is not null
+        ), woken as (
+            update outbox set run_at = (select clock()), last_error = null
+            where job_id = any (array(
+                select o.job_id from outbox o
+                where o.last_error like 'paused: %' and o.last_error = (
+                    select s.last_error from seen s
+                    where s.last_error is not null
+                        and not exists (select from pause p where 'paused: ' || p.scope || ' ' || p.name = s.last_error)
+                    limit 1)
+                order by o.job_id
+                limit $1
+                for update skip locked
+            ))
+            returning lane
         )
-        update outbox set run_at = (select clock()), last_error = null
-        where job_id = any (array(
-            select o.job_id from outbox o
-            where o.last_error like 'paused: %' and o.last_error = (
-                select s.last_error from seen s
-                where s.last_error is not null
-                    and not exists (select from pause p where 'paused: ' || p.scope || ' ' || p.name = s.last_error)
-                limit 1)
-            order by o.job_id
-            limit $1
-            for update skip locked
-        ))
-        ",
+        select lane, count(*) as "jobs!" from woken group by lane order by lane
+        "#,
         i64::from(WAKE_MAX),
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(woken.rows_affected())
+    Ok(woken.into_iter().map(|row| (row.lane, u64::try_from(row.jobs).unwrap_or_default())).collect())
 }

@@ -7,7 +7,6 @@ use jobs::{AnyJob, Job};
 use outbox::Parked;
 
 use crate::decisions::Decisions;
-use crate::settle::Report;
 use crate::settler::Settler;
 
 /// What stands for a kind that this binary does not know.
@@ -22,6 +21,8 @@ pub struct Committed {
     pub claimed_at: DateTime<Utc>,
     /// From the claim to the end of the commit.
     pub took: Duration,
+    /// The other lanes in which it has queued what its jobs have caused: their workers may be told.
+    pub queued_in: Vec<&'static str>,
 }
 
 /// What a commit made of one job.
@@ -99,16 +100,18 @@ pub(crate) struct Stored {
     /// The others, with their stored kinds.
     pub(crate) unread: Unread,
     pub(crate) now: DateTime<Utc>,
+    /// The other lanes that its jobs have queued something in.
+    pub(crate) queued_in: Vec<&'static str>,
 }
 
 impl Settler {
     /// Tells of a commit: who was parked, which only now is true, and whoever watches.
-    pub(crate) fn told(&self, stored: &Stored, since: Instant) -> Report {
+    pub(crate) fn told(&self, stored: &Stored, since: Instant) {
         stored.log_parked();
-        if let Some(watcher) = &self.watcher {
+        // A commit before a call has ended nothing yet.
+        if let Some(watcher) = self.watcher.as_ref().filter(|_| stored.decisions.planned.is_none()) {
             watcher.tell(stored.committed(since));
         }
-        stored.decisions.report
     }
 
     /// The same for a job that was parked by itself, whose kind was read for the purpose.
@@ -119,7 +122,7 @@ impl Settler {
         let end = End::Parked(reason);
         let (job_id, kind, attempt) = (*job_id, known(kind), *attempt);
         let done = Done { job_id, kind, received_at: None, attempt, trace_parent: None, end };
-        watcher.tell(Committed { jobs: vec![done], claimed_at: now, took: Duration::ZERO });
+        watcher.tell(Committed { jobs: vec![done], claimed_at: now, took: Duration::ZERO, queued_in: Vec::new() });
     }
 }
 
@@ -143,7 +146,7 @@ impl Stored {
         let put_off = put_off.iter().map(|off| self.done(off.job_id, off.attempt, End::Postponed("paused")));
         let followed = follow_ups.iter().map(|follow_up| self.done(follow_up.job.id.0, 0, End::Settled));
         let jobs = ended.chain(postponed).chain(parked).chain(put_off).chain(followed).collect();
-        Committed { jobs, claimed_at: self.now, took: since.elapsed() }
+        Committed { jobs, claimed_at: self.now, took: since.elapsed(), queued_in: self.queued_in.clone() }
     }
 
     fn done(&self, job_id: i64, attempt: i32, end: End) -> Done {

@@ -23,7 +23,7 @@ impl FollowUp {
     /// What came of it.
     pub(crate) fn ended(&self) -> Ended {
         let (job_id, result) = (self.job.id.0, self.result.clone());
-        Ended { job_id, status: "settled", reason: None, result, attempts: 1 }
+        Ended { job_id, attempt: 0, status: "settled", reason: None, result, attempts: 1 }
     }
 }
 
@@ -64,7 +64,8 @@ pub(crate) fn decide_caused(desk: &mut Desk, ids: &[i64], pauses: &Pauses, decis
         let verdict = match pauses.on(&job, &kind, desk) {
             None => catch_unwind(AssertUnwindSafe(|| kind.decide(desk, &job)))
                 .inspect_err(|_| tracing::warn!(key = cause.key, "deciding what a job causes panicked; it is queued"))
-                .ok(),
+                .ok()
+                .flatten(),
             Some(_) => None,
         };
         if let Some(Verdict::Settled(settlement)) = verdict {

@@ -4,7 +4,9 @@
 //! one transaction with the claim. How many statements that takes is bounded, whatever the size of
 //! the batch.
 
+mod batch;
 mod behind;
+mod call;
 mod committed;
 mod decide;
 mod decisions;
@@ -12,6 +14,7 @@ mod follow_up;
 mod foresight;
 mod load;
 mod numeric;
+mod outside;
 mod pauses;
 mod plans;
 mod reading;
@@ -19,6 +22,7 @@ mod recent;
 mod settle;
 mod settler;
 mod start;
+mod step;
 mod store;
 mod tables;
 mod timers;
@@ -27,9 +31,12 @@ mod turn;
 mod verification;
 mod within;
 
+pub use batch::{Batch, Report};
+pub use call::{Calling, Calls, Planning};
 pub use committed::{Committed, Done, End, Watcher};
 pub use numeric::Numeric;
-pub use settle::{Batch, Report};
+pub use outside::{Caller, Outside, PlannedCall};
+
 pub use settler::{BATCH_IN_COMPANY, BATCH_MAX, Settings, Settler};
 pub use tables::asset::load_assets;
-pub use verification::{ask_for_verification, give_back_verification, lease_verification, settle_verification};
+pub use verification::{Checks, ask_for_verification};

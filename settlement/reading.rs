@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobs::{AnyJob, BadPayload, Job, JobRef, Parking, PrincipalId, Subject, Verdict};
+use jobs::{AnyJob, BadPayload, CallKind, Job, JobRef, Parking, PrincipalId, Subject, Verdict};
 use ledger::JobId;
 use outbox::Claimed;
 
@@ -12,7 +12,11 @@ const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// Reads the payloads. What does not read as its kind is parked: it was valid when it was asked. The
 /// second answer has the stored kinds of those that could not be read.
-pub(crate) fn read(claimed: Vec<Claimed>, lane: &str, decisions: &mut Decisions) -> (Vec<(Job, AnyJob)>, Unread) {
+pub(crate) fn read(
+    claimed: Vec<Claimed>,
+    (lane, calls): (&str, &[CallKind]),
+    decisions: &mut Decisions,
+) -> (Vec<(Job, AnyJob)>, Unread) {
     let mut jobs = Vec::with_capacity(claimed.len());
     let mut unread = Vec::new();
     for row in claimed {
@@ -25,7 +29,7 @@ pub(crate) fn read(claimed: Vec<Claimed>, lane: &str, decisions: &mut Decisions)
         };
         // Of what cannot be read nobody knows what it is about.
         let itself = Subject::Job(JobRef(row.job_id));
-        match AnyJob::read(&row.kind, &row.payload) {
+        match AnyJob::read_with(calls, &row.kind, &row.payload) {
             Ok(kind) if kind.info().lane.as_str() == lane => {
                 jobs.push((job, kind));
                 continue;

@@ -5,125 +5,20 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::{Ready, ready};
 use outbox::{Claimed, Cursor, Leased, Parked, Trouble};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
+use crate::batch::{Batch, Failure, Report};
+use crate::committed::Stored;
 use crate::decide::panic_message;
 use crate::settler::Settler;
-use crate::turn::{Stage, Turn};
+use crate::step::Step;
+use crate::turn::Stage;
 
 /// How many lost races in a row are believed to be races.
 const RACES_MAX: u8 = 5;
 
-/// A claimed batch: its rows are locked by the open transaction that it carries, and are free
-/// again the moment it is dropped. It is not `Clone`, so nothing can run it twice.
-#[derive(Debug)]
-pub struct Batch {
-    tx: Transaction<'static, Postgres>,
-    claimed: Vec<Claimed>,
-    /// When its transaction began.
-    since: Instant,
-    turn: Turn,
-    /// Whether it has everything that was due, as far as the claim looked back.
-    has_all: bool,
-    /// Whether it has as many jobs as it may have.
-    is_full: bool,
-}
-
-impl Batch {
-    /// One that stands in no line, of jobs that were asked for by their numbers.
-    fn alone(tx: Transaction<'static, Postgres>, claimed: Vec<Claimed>, since: Instant) -> Self {
-        Self { tx, claimed, since, turn: Turn::alone(), has_all: false, is_full: false }
-    }
-
-    /// How many jobs it has.
-    pub fn len(&self) -> usize {
-        self.claimed.len()
-    }
-
-    /// Whether it has none; a claim never gives such a batch.
-    pub fn is_empty(&self) -> bool {
-        self.claimed.is_empty()
-    }
-
-    /// Whether it has all that was due when it was claimed, as far as the claim looked back: whoever claims again at once
-    /// finds nothing but what is told of.
-    pub const fn has_all(&self) -> bool {
-        self.has_all
-    }
-
-    /// Whether it has as many jobs as a batch may have: more are probably due.
-    pub const fn is_full(&self) -> bool {
-        self.is_full
-    }
-
-    /// When the first of its jobs fell due.
-    fn first_run_at(&self) -> Option<DateTime<Utc>> {
-        self.claimed.iter().map(|claimed| claimed.run_at).min()
-    }
-
-    /// The jobs, in the order of their ids.
-    pub fn ids(&self) -> Vec<i64> {
-        self.claimed.iter().map(|claimed| claimed.job_id).collect()
-    }
-}
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Effects committed.
-    pub settled: u64,
-    /// Refused by a rule.
-    pub rejected: u64,
-    /// Put back for later.
-    pub postponed: u64,
-    /// Left to a person.
-    pub parked: u64,
-}
-
-impl Report {
-    fn add(&mut self, other: Self) {
-        self.settled = self.settled.saturating_add(other.settled);
-        self.rejected = self.rejected.saturating_add(other.rejected);
-        self.postponed = self.postponed.saturating_add(other.postponed);
-        self.parked = self.parked.saturating_add(other.parked);
-    }
-
-    /// How many jobs ended: those that left the outbox, and those that were settled by the batch that caused them.
-    pub const fn ended(&self) -> u64 {
-        self.settled.saturating_add(self.rejected).saturating_add(self.parked)
-    }
-}
-
-/// Why a batch did not commit.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The database refused or went away.
-    Database(sqlx::Error),
-    /// What is held could not be noted, whatever the reason: nothing was decided, and no job is to blame.
-    Unnoted(sqlx::Error),
-    /// One job is known to be at fault.
-    Poison(Parked),
-}
-
-impl Failure {
-    /// Whether it has nothing to do with the jobs.
-    pub(crate) fn is_weather(&self) -> bool {
-        match self {
-            Self::Database(error) => outbox::trouble(error) == Trouble::Weather,
-            Self::Unnoted(_) => true,
-            Self::Poison(_) => false,
-        }
-    }
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
 /// For whoever has noted what is held, or need not.
-fn already_noted() -> Ready<Result<(), sqlx::Error>> {
+pub(crate) fn already_noted() -> Ready<Result<(), sqlx::Error>> {
     ready(Ok(()))
 }
 
@@ -160,7 +55,7 @@ impl Settler {
         let is_full = claimed.len() >= usize::from(limit);
         self.remember().start.found(if is_full { Cursor { run_at, job_id } } else { Cursor::late(run_at) });
         let has_all = !is_full && from.sees_late();
-        Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all, is_full }))
+        Ok(Some(Batch { tx, claimed, since, turn: self.turn(), has_all, is_full, step: Step::Decide }))
     }
 
     /// Claims from somewhere on.
@@ -325,10 +220,19 @@ impl Settler {
         batch: Batch,
         note: impl Future<Output = Result<(), sqlx::Error>> + Send,
     ) -> Result<Report, Failure> {
+        self.commit_whole(batch, note).await.map(|stored| stored.decisions.report)
+    }
+
+    /// The same, with all that was committed.
+    pub(crate) async fn commit_whole(
+        &self,
+        batch: Batch,
+        note: impl Future<Output = Result<(), sqlx::Error>> + Send,
+    ) -> Result<Stored, Failure> {
         let ids = batch.ids();
-        let Batch { mut tx, claimed, since, mut turn, .. } = batch;
+        let Batch { mut tx, claimed, since, mut turn, step, .. } = batch;
         let mut is_noted = false;
-        let settled = Box::pin(self.settle_within(&mut tx, claimed, (note, &mut is_noted), &mut turn));
+        let settled = Box::pin(self.settle_within(&mut tx, (claimed, step), (note, &mut is_noted), &mut turn));
         let settled = AssertUnwindSafe(settled).catch_unwind().await;
         let settled = settled.unwrap_or_else(|panic| {
             let message = format!("settling it panicked: {}", panic_message(panic.as_ref()));
@@ -343,7 +247,8 @@ impl Settler {
                         self.put_back.note();
                     }
                     turn.reached(Stage::Ended);
-                    Ok(self.told(&stored, since))
+                    self.told(&stored, since);
+                    Ok(stored)
                 }
                 Err(error) => Err(Failure::Database(error)),
             },
@@ -378,7 +283,7 @@ impl Settler {
         }
     }
 
-    async fn park_alone(&self, parked: Parked) -> Result<Report, sqlx::Error> {
+    pub(crate) async fn park_alone(&self, parked: Parked) -> Result<Report, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let now = outbox::clock(&mut tx).await?;
         let kind = outbox::kind_of(&mut tx, parked.job_id).await?;

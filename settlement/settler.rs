@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jobs::{Assets, Lane, Rules};
+use jobs::{Assets, CallKind, Lane, Rules};
 use outbox::Suspects;
 use providers::nowpayments::Secret;
 use sqlx::PgPool;
@@ -70,6 +70,8 @@ pub struct Settler {
     pub(crate) memory: Mutex<Memory>,
     pub(crate) put_back: PutBack,
     pub(crate) watcher: Option<Watcher>,
+    /// The kinds that call.
+    pub(crate) calls: &'static [CallKind],
 }
 
 /// The parts that change.
@@ -133,6 +135,7 @@ impl Settler {
             memory: Mutex::new(memory),
             put_back: PutBack::default(),
             watcher: None,
+            calls: jobs::CALLS,
         })
     }
 
@@ -149,6 +152,13 @@ impl Settler {
     #[must_use]
     pub fn watched(mut self, watcher: Watcher) -> Self {
         self.watcher = Some(watcher);
+        self
+    }
+
+    /// The same, with other kinds that call than those of the registry.
+    #[must_use]
+    pub fn calling(mut self, kinds: &'static [CallKind]) -> Self {
+        self.calls = kinds;
         self
     }
 

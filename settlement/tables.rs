@@ -26,6 +26,7 @@ pub(crate) mod trade;
 pub(crate) mod trade_referral;
 pub(crate) mod transfer;
 pub(crate) mod user_flag;
+pub(crate) mod verification;
 pub(crate) mod withdrawal;
 pub(crate) mod withdrawal_day;
 

@@ -5,6 +5,7 @@ use jobs::{AnyJob, Desk, Job, Want};
 use outbox::{Claimed, Ended};
 use sqlx::{Executor, PgConnection};
 
+use crate::batch::Failure;
 use crate::behind::Behind;
 use crate::committed::Stored;
 use crate::decide::decide;
@@ -12,8 +13,8 @@ use crate::decisions::Decisions;
 use crate::follow_up::FollowUp;
 use crate::foresight::{Known, Since};
 use crate::pauses::Pauses;
-use crate::settle::Failure;
 use crate::settler::Settler;
+use crate::step::Step;
 use crate::store::{are_few, record_settled, same_rows, store_few, store_rows, store_shared};
 use crate::tables::account::{Ids, are_newest, find_all};
 use crate::tables::entry;
@@ -29,6 +30,7 @@ struct Loaded {
     want: Want,
     ids: Ids,
     jobs: Vec<(Job, AnyJob)>,
+    step: Step,
     /// Every job of the batch in the order of the ids, those that could not be read included.
     all: Vec<i64>,
     pauses: Pauses,
@@ -64,12 +66,12 @@ impl Settler {
     pub(crate) async fn settle_within(
         &self,
         db: &mut PgConnection,
-        claimed: Vec<Claimed>,
+        (claimed, step): (Vec<Claimed>, Step),
         (note, is_noted): (impl Future<Output = Result<(), sqlx::Error>> + Send, &mut bool),
         turn: &mut Turn,
     ) -> Result<(Stored, Seen), Failure> {
         let mut behind = Behind::new(&self.put_back);
-        let (moment, noted) = join(outbox::moment(&mut *db), note).await;
+        let (moment, noted) = join(outbox::moment(&mut *db, self.lane), note).await;
         noted.map_err(Failure::Unnoted)?;
         *is_noted = true;
         let moment = moment?;
@@ -80,8 +82,8 @@ impl Settler {
             db.execute(renew).await?;
         }
         let all = claimed.iter().map(|claimed| claimed.job_id).collect();
-        let mut unread_decisions = Decisions::default();
-        let (jobs, unread) = reading::read(claimed, self.lane, &mut unread_decisions);
+        let mut unread_decisions = Decisions::new(step.is_of_a_call());
+        let (jobs, unread) = reading::read(claimed, (self.lane, self.calls), &mut unread_decisions);
         let (assets, rules) = {
             let memory = self.remember();
             (memory.assets.clone(), memory.rules.clone())
@@ -100,6 +102,7 @@ impl Settler {
             want,
             ids,
             jobs,
+            step,
             all,
             pauses,
             behind,
@@ -130,7 +133,11 @@ impl Settler {
         // blocks.
         jobs.extend(decisions.follow_ups.iter().map(|follow_up| (follow_up.job.clone(), follow_up.kind.clone())));
         jobs.sort_unstable_by_key(|(job, _)| job.id.0);
-        Ok((Stored { decisions, jobs, unread, now: moment.now }, Seen { desk, want, ids, since, user_changes }))
+        let queued_in = other_lanes(&desk, self.lane);
+        Ok((
+            Stored { decisions, jobs, unread, now: moment.now, queued_in },
+            Seen { desk, want, ids, since, user_changes },
+        ))
     }
 
     /// What a batch may take to be so under its locks.
@@ -267,7 +274,7 @@ impl Loaded {
         let (mut decisions, mut pauses) = (self.unread.clone(), self.pauses.clone());
         pauses.look_ahead(&mut *db, &self.jobs).await?;
         self.behind.look(&mut *db, &self.jobs, &self.all).await?;
-        let mut desk = decide(desk, &self.jobs, &mut pauses, &self.behind, &mut decisions)?;
+        let mut desk = decide(desk, (&self.jobs, &self.step), &mut pauses, &self.behind, &mut decisions)?;
         if self.is_large() {
             let missing = follow_up::count(&desk).saturating_sub(self.caused.len());
             if missing > 0 {
@@ -275,9 +282,20 @@ impl Loaded {
             }
             follow_up::decide_caused(&mut desk, &self.caused, &pauses, &mut decisions);
         }
-        decisions.let_wait(&outbox::overtaken(db, &decisions.refused(), &self.all).await?);
+        if !self.step.records() {
+            decisions.let_wait(&outbox::overtaken(db, &decisions.refused(), &self.all).await?);
+        }
         Ok((desk, decisions))
     }
+}
+
+/// The lanes of what a batch has caused for others.
+fn other_lanes(desk: &Desk, own: &str) -> Vec<&'static str> {
+    let lanes = desk.causes.iter().map(|cause| cause.kind.lane.as_str());
+    let mut lanes: Vec<&str> = lanes.filter(|lane| *lane != own).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
+    lanes
 }
 
 /// Stores what rests on the batch's own rows, and ends its jobs.
@@ -289,6 +307,12 @@ async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) ->
 /// Ends the jobs of a batch, each as was decided, and what it has caused and decided itself.
 async fn end(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     record_settled(&mut *db, &decisions.follow_ups, desk.now).await?;
+    if let Some(planned) = &decisions.planned {
+        outbox::plan_call(&mut *db, planned.leased, planned.endpoint.name, desk.now).await?;
+    }
+    if let Some((leased, end)) = decisions.called {
+        outbox::end_call(&mut *db, leased, end.as_str(), desk.now).await?;
+    }
     let caused: Vec<Ended> = decisions.follow_ups.iter().map(FollowUp::ended).collect();
     outbox::complete(&mut *db, &decisions.ended, &caused, desk.now).await?;
     outbox::postpone(&mut *db, &decisions.postponed).await?;

@@ -13,6 +13,8 @@
 mod asks;
 mod books;
 mod callbacks;
+mod calls;
+mod check_call;
 mod contract;
 mod drain;
 mod ending;
@@ -27,6 +29,8 @@ mod withdrawals;
 
 pub(crate) use asks::{SUBMITTER, ask_of, cancel, extend, extend_by, lock, mark_paid, refund, register, release, undo};
 pub(crate) use callbacks::{IPN_SECRET, credit_of, ipn_secrets, payment, receive};
+pub(crate) use calls::lease_one;
+pub(crate) use check_call::{CallCase, Mischief, check_call};
 pub(crate) use contract::{document, operations};
 pub(crate) use drain::sum;
 pub(crate) use ending::ended;

@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod calls;
 mod chaos;
 mod cli;
 mod deaths;

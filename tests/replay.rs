@@ -2,11 +2,11 @@
 
 use jobs::{AnyJob, KINDS, Lane, PauseScope, UserFlag, UserId, Verify, kind_info};
 use outbox::{Ask, Recorded};
-use settlement::{lease_verification, settle_verification};
+use settlement::{Calling, Report};
 
 use crate::harness::{
-    Db, SUBMITTER, ask_of, call_off, credit_of, lock, mark_paid, pause, payment, refund, refusal, register, release,
-    retry_parked, withdraw,
+    Db, SUBMITTER, ask_of, call_off, credit_of, lease_one, lock, mark_paid, pause, payment, refund, refusal, register,
+    release, retry_parked, withdraw,
 };
 
 /// An ask of each kind that settles, with all that it needs. A kind that is missing here fails.
@@ -163,23 +163,28 @@ async fn check_leased_replay(kind: &str) {
     let db = Db::new().await;
     db.operators().await;
     let ask = match kind {
-        "verify" => ask_of("replayed", &AnyJob::Verify(Verify {})),
+        "verify" => ask_of("replayed", &AnyJob::call(Verify {})),
         other => panic!("the kind {other:?} has no replay test: add it here"),
     };
     let id = db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0].job_id();
     assert_eq!(db.enqueue(std::slice::from_ref(&ask)).await.unwrap()[0], Recorded::Replay(id));
-    let lost = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert_eq!(lease_verification(&db.worker).await.unwrap(), None, "it is leased");
+    let verifier = db.verifier().await;
+    let lost = lease_one(&verifier).await.unwrap();
+    assert_eq!(lease_one(&verifier).await, None, "it is leased");
     db.pass("11 minutes").await;
-    let taken = lease_verification(&db.worker).await.unwrap().unwrap();
+    let taken = lease_one(&verifier).await.unwrap();
     assert_eq!((lost.attempt, taken.attempt), (1, 2));
-    assert_eq!(settle_verification(&db.worker, lost).await.unwrap(), None);
+    let run = async |leased| {
+        let storm = |error: &sqlx::Error| panic!("{error}");
+        verifier.run(leased, std::future::pending(), storm).await.unwrap()
+    };
+    assert_eq!(run(lost).await, Calling::Lost);
     assert_eq!(db.outcome(id).await, "queued");
-    assert!(settle_verification(&db.worker, taken).await.unwrap().unwrap().is_clean());
+    assert!(matches!(run(taken).await, Calling::Recorded(Report { settled: 1, .. })));
     assert_eq!(db.outcome(id).await, "settled");
-    assert_eq!(settle_verification(&db.worker, taken).await.unwrap(), None, "once is once");
+    assert_eq!(run(taken).await, Calling::Lost, "once is once");
     assert_eq!(db.enqueue(&[ask]).await.unwrap()[0], Recorded::Replay(id));
-    assert_eq!(lease_verification(&db.worker).await.unwrap(), None);
+    assert_eq!(lease_one(&verifier).await, None);
     db.verified().await;
 }
 

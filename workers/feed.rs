@@ -1,17 +1,14 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use outbox::{Ears, Run, backoff};
+use outbox::{Ears, Run};
 use settlement::{Batch, Settler};
 use tokio::sync::{Mutex, watch};
 
+use crate::heart::Body;
 use crate::in_hand::{Held, InHand};
 use crate::metrics::Metrics;
-
-/// Weather: the first pause, and the longest.
-const PAUSE_FIRST: Duration = Duration::from_millis(20);
-const PAUSE_MOST: Duration = Duration::from_secs(2);
+use crate::stopping::{Stopping, Weather};
 
 /// What the runtime is handed: one task.
 #[derive(Debug)]
@@ -27,13 +24,11 @@ pub(crate) enum Work {
 pub(crate) struct Feed {
     pub(crate) settler: Settler,
     pub(crate) run: Run,
-    metrics: Arc<Metrics>,
+    weather: Weather,
     hand: InHand,
     ears: Mutex<Ears>,
-    stopping: watch::Sender<bool>,
+    stopping: Stopping,
     ended: watch::Sender<bool>,
-    /// Failures of weather in a row.
-    storms: AtomicU32,
     /// Whether the last piece of work was a suspect.
     was_suspect: AtomicBool,
     /// Whether the last claim took everything that was due: then the next one waits to be told.
@@ -46,25 +41,18 @@ impl Feed {
             hand: InHand::new(settler.has_less_in_company()),
             settler,
             run,
-            metrics,
+            weather: Weather::new(metrics),
             ears: Mutex::new(ears),
-            stopping: watch::Sender::new(false),
+            stopping: Stopping::new(),
             ended: watch::Sender::new(false),
-            storms: AtomicU32::new(0),
             was_suspect: AtomicBool::new(false),
             had_all: AtomicBool::new(false),
         }
     }
 
-    /// Other workers of the lane are about, or are not.
-    pub(crate) fn company(&self, others: bool) {
-        self.hand.company(others);
-        self.settler.company(others);
-    }
-
     /// No more claims from now on.
     pub(crate) fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.stopping.stop();
     }
 
     /// The runtime has let go of the worker.
@@ -80,39 +68,18 @@ impl Feed {
         }
     }
 
-    /// Returns at the order to stop.
-    pub(crate) async fn until_stopping(&self) {
-        // The sender lives as long as `self`, so waiting cannot fail.
-        if self.stopping.subscribe().wait_for(|stopping| *stopping).await.is_err() {
-            tracing::debug!("the worker's feed was dropped");
-        }
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+    fn is_stopping(&self) -> bool {
+        self.stopping.is_stopping()
     }
 
     /// A batch settled: the weather is fine.
     pub(crate) fn fair(&self) {
-        self.storms.store(0, Ordering::Relaxed);
+        self.weather.fair();
     }
 
-    /// The database refused or is away: logs it, and waits longer each time in a row.
+    /// The database refused or is away: waits longer each time in a row, but not beyond the order to stop.
     pub(crate) async fn storm(&self, error: &sqlx::Error, what: &'static str) {
-        self.metrics.count_weather(what);
-        let storms = self.storms.fetch_add(1, Ordering::Relaxed);
-        let pause = backoff(storms, PAUSE_FIRST, PAUSE_MOST);
-        tracing::warn!(%error, what, in_a_row = storms.saturating_add(1), ?pause, "nothing was stored; trying again");
-        self.pause(pause).await;
-    }
-
-    /// Waits, but not beyond the order to stop.
-    pub(crate) async fn pause(&self, pause: Duration) {
-        let mut stopping = self.stopping.subscribe();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
-        }
+        self.stopping.pause(self.weather.storm(error, what)).await;
     }
 
     /// The next piece of work, or `None` once the worker is to stop.
@@ -153,11 +120,25 @@ impl Feed {
     }
 
     async fn wait(&self) {
-        let mut stopping = self.stopping.subscribe();
         let mut ears = self.ears.lock().await;
         tokio::select! {
             () = ears.wait() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = self.stopping.until() => {}
         }
+    }
+}
+
+impl Body for Feed {
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn settler(&self) -> &Settler {
+        &self.settler
+    }
+
+    fn company(&self, others: bool) {
+        self.hand.company(others);
+        self.settler.company(others);
     }
 }

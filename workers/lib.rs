@@ -5,6 +5,8 @@
 //! that did not commit never left the outbox.
 
 mod backend;
+mod call_lane;
+mod calls;
 mod clockwork;
 mod exposition;
 mod feed;
@@ -12,8 +14,10 @@ mod heart;
 mod in_hand;
 mod ledger;
 mod metrics;
+mod nudges;
 mod operate;
 mod run;
+mod stopping;
 mod traces;
 mod verify;
 

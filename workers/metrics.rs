@@ -21,7 +21,7 @@ pub(crate) struct Metrics {
     parked: IntCounterVec,
     weather: IntCounterVec,
     connections: IntGaugeVec,
-    pools: [(&'static str, PgPool); 3],
+    pools: Vec<(&'static str, PgPool)>,
 }
 
 impl Metrics {
@@ -29,7 +29,7 @@ impl Metrics {
     ///
     /// # Errors
     /// A name or a label is none that Prometheus takes: a fault of ours.
-    pub(crate) fn new(pools: [(&'static str, &PgPool); 3]) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new<const POOLS: usize>(pools: [(&'static str, &PgPool); POOLS]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
@@ -68,7 +68,7 @@ impl Metrics {
                 &["what"],
             )?,
             connections: register(&registry, IntGaugeVec::new(connections, &["pool", "state"])?)?,
-            pools: pools.map(|(name, pool)| (name, pool.clone())),
+            pools: pools.map(|(name, pool)| (name, pool.clone())).into(),
             registry,
         })
     }
@@ -170,6 +170,7 @@ mod tests {
             ],
             claimed_at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(20),
             took: Duration::from_millis(7),
+            queued_in: Vec::new(),
         });
         metrics.count_weather("claiming");
         let text = metrics.text().unwrap();

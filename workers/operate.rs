@@ -1,23 +1,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::Lane;
+use jobs::{Call, Lane, Verify};
 use outbox::{Ears, Run};
-use settlement::{Settings, Settler};
+use settlement::{Checks, Outside, Settings, Settler};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
+use crate::call_lane::CallLane;
 use crate::feed::Feed;
 use crate::heart::beat;
 use crate::ledger::settle_work;
 use crate::metrics::Metrics;
 use crate::run::{Options, watcher};
-use crate::verify::verify;
+use crate::verify::ask;
 
 /// Operators ask for little, and want it now.
 const BATCH_MAX: u16 = 32;
 /// The longest time between two looks, whatever the poll interval of the ledger is.
 const POLL_MOST: Duration = Duration::from_millis(200);
+/// How often it is looked for a verification to run that nobody has told of.
+const VERIFY_POLL: Duration = Duration::from_secs(1);
 /// How often it is looked for jobs whose pause is over.
 const WAKE_EVERY: Duration = Duration::from_millis(250);
 
@@ -27,6 +30,7 @@ const WAKE_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Beside {
     feed: Arc<Feed>,
+    verifying: Arc<CallLane>,
     /// Ends by itself once the feed is stopped.
     working: JoinSet<()>,
     /// Goes on until it is dropped.
@@ -48,15 +52,21 @@ impl Beside {
         let run = Run::begin(notes.clone(), lane.as_str(), options.name.clone()).await?;
         let settings = Settings { batch_max: BATCH_MAX, ..options.settings.clone() };
         let settler = Settler::of_lane(lane, pool.clone(), settings, run.id()).await?;
-        let settler = settler.watched(watcher(metrics, options.traces));
+        let settler = settler.watched(watcher(metrics, options.traces, notes));
         let ears = Ears::new(notes.clone(), lane.as_str(), options.poll.min(POLL_MOST));
         let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(metrics)));
         let (mut working, mut ticking) = (JoinSet::new(), JoinSet::new());
         working.spawn(work(Arc::clone(&feed)));
-        working.spawn(verify(Arc::clone(&feed), pool.clone(), options.verify_every));
         ticking.spawn(beat(Arc::clone(&feed), notes.clone()));
+        let checks = (Lane::Verify, Outside::new().with(Verify::ENDPOINT, Checks(pool.clone())));
+        let verifying = Arc::new(CallLane::begin(options, checks, (pool, notes), VERIFY_POLL, metrics).await?);
+        working.spawn(Arc::clone(&verifying).work());
+        if let Some(every) = options.verify_every {
+            working.spawn(ask(Arc::clone(&verifying), pool.clone(), every));
+        }
+        ticking.spawn(beat(Arc::clone(&verifying), notes.clone()));
         ticking.spawn(wake(pool.clone()));
-        Ok(Self { feed, working, ticking })
+        Ok(Self { feed, verifying, working, ticking })
     }
 
     /// Returns if one of the loops ends, which none should before it is told to.
@@ -75,12 +85,14 @@ impl Beside {
     /// Finishes what is claimed, within that time, and notes the end.
     pub(crate) async fn stop(mut self, within: Duration) {
         self.feed.stop();
+        self.verifying.stopping.stop();
         let finished = async { while self.working.join_next().await.is_some() {} };
         if tokio::time::timeout(within, finished).await.is_err() {
             tracing::warn!("what operators asked for did not settle in time; it is rolled back");
             return;
         }
         self.ticking.shutdown().await;
+        self.verifying.end().await;
         if let Err(error) = self.feed.run.end().await {
             tracing::warn!(%error, "the end of the run could not be noted");
         }
@@ -110,9 +122,9 @@ async fn wake(pool: PgPool) {
 
 async fn woken(pool: &PgPool) -> Result<u64, sqlx::Error> {
     let woken = outbox::wake(&mut *pool.acquire().await?).await?;
-    if woken > 0 {
-        tracing::info!(jobs = woken, "resumed: put off no longer");
-        outbox::nudge(pool, Settler::LANE).await?;
+    for (lane, jobs) in &woken {
+        tracing::info!(jobs, lane, "resumed: put off no longer");
+        outbox::nudge(pool, lane).await?;
     }
-    Ok(woken)
+    Ok(woken.iter().map(|(_, jobs)| *jobs).fold(0, u64::saturating_add))
 }

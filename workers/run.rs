@@ -4,15 +4,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
-use jobs::Lane;
+use jobs::{CallKind, Lane};
 use outbox::{Ears, Role, Run, SchemaError, StartError, connect_options, note_options, pool_options, settle_options};
-use settlement::{Settings, Settler, Watcher};
+use settlement::{Outside, Settings, Settler, Watcher};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::backend::Outbox;
+use crate::calls;
 use crate::clockwork::tick;
 use crate::exposition::expose;
 use crate::feed::Feed;
@@ -20,6 +21,7 @@ use crate::heart::beat;
 use crate::in_hand::BATCHES;
 use crate::ledger::settle;
 use crate::metrics::Metrics;
+use crate::nudges::Nudges;
 use crate::operate::Beside;
 use crate::traces::trace;
 
@@ -37,7 +39,7 @@ const SCHEMA_LOOK: Duration = Duration::from_millis(500);
 const FEW_CORES: usize = 2;
 
 /// How long the connections may take to say goodbye.
-const CLOSING: Duration = Duration::from_secs(2);
+pub(crate) const CLOSING: Duration = Duration::from_secs(2);
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -46,6 +48,10 @@ pub struct Options {
     pub url: String,
     /// Which jobs it does.
     pub lane: Lane,
+    /// The kinds that call: those of the registry, unless a test has others.
+    pub calls: &'static [CallKind],
+    /// Who makes the calls of the lane's endpoints; of other kinds nothing is done.
+    pub outside: Outside,
     /// How it settles.
     pub settings: Settings,
     /// Host and process, for people.
@@ -69,7 +75,7 @@ pub enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The lane has no kinds in this version.
-    #[error("no kind of job uses the lane {} yet; only ledger has kinds", .0.as_str())]
+    #[error("no kind of job uses the lane {} yet", .0.as_str())]
     EmptyLane(Lane),
     /// The address for the metrics cannot be listened on.
     #[error("cannot listen on {0} for the metrics; choose another address with --metrics")]
@@ -99,13 +105,23 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-    if options.lane != Lane::Ledger {
-        return Err(Error::EmptyLane(options.lane));
-    }
     let listener = match options.metrics {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?),
         None => None,
     };
+    match options.lane {
+        Lane::Ledger => settle_ledger(options, listener, shutdown).await,
+        Lane::Provider | Lane::Notify => calls::run(options, listener, shutdown).await,
+        // Every worker of the ledger works these beside it.
+        lane @ (Lane::Operate | Lane::Verify) => Err(Error::EmptyLane(lane)),
+    }
+}
+
+async fn settle_ledger(
+    options: Options,
+    listener: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
     let started = Instant::now();
     let mut shutdown = Box::pin(shutdown);
     let open = async || Pools::open(&options).await.map_err(Error::Start);
@@ -120,7 +136,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + '
     };
     let begin = async || begin().await.map_err(Error::Begin);
     let Some((run, settler, mut beside)) = patiently(&mut shutdown, started, begin).await? else { return Ok(()) };
-    let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces));
+    let settler = settler.aside(aside.clone()).watched(watcher(&metrics, options.traces, &notes));
     let ears = Ears::new(notes.clone(), Settler::LANE, options.poll);
     let feed = Arc::new(Feed::new(settler, run, ears, Arc::clone(&metrics)));
     tracing::info!(run = feed.run.id(), lane = Settler::LANE, batch = options.settings.batch_max, "working");
@@ -219,7 +235,7 @@ fn for_this_machine(settings: &Settings) -> Settings {
 
 /// Returns when a migration has made the schema one that this binary must not work on. Batches see
 /// it by themselves and settle nothing from then on; this ends the process.
-async fn until_outgrown(notes: &PgPool) -> SchemaError {
+pub(crate) async fn until_outgrown(notes: &PgPool) -> SchemaError {
     loop {
         tokio::time::sleep(SCHEMA_LOOK).await;
         match outbox::still_fits(notes).await {
@@ -229,11 +245,14 @@ async fn until_outgrown(notes: &PgPool) -> SchemaError {
     }
 }
 
-/// Who counts and traces what is committed.
-pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
-    let metrics = Arc::clone(metrics);
+/// Who counts and traces what is committed, and tells other lanes of it.
+pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool, notes: &PgPool) -> Watcher {
+    let (metrics, nudges) = (Arc::clone(metrics), Nudges::new(notes.clone()));
     Watcher::new(move |committed| {
         metrics.count(&committed);
+        for lane in &committed.queued_in {
+            nudges.after_commit(lane);
+        }
         if traces {
             trace(&committed);
         }
@@ -242,7 +261,7 @@ pub(crate) fn watcher(metrics: &Arc<Metrics>, traces: bool) -> Watcher {
 
 /// Does what comes before the work, waiting for a database that does not answer yet, or goes away in the middle of it.
 /// None if the order to stop came meanwhile.
-async fn patiently<T>(
+pub(crate) async fn patiently<T>(
     shutdown: &mut (impl Future<Output = ()> + Unpin),
     started: Instant,
     begin: impl AsyncFn() -> Result<T, Error>,

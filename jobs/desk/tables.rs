@@ -38,6 +38,8 @@ macro_rules! each_table {
                 approvals in approval: ledger::JobId => stored::withdrawal::Approval,
                 /// What operators set on people.
                 flags in user_flag: ledger::JobId => stored::people::Flagged,
+                /// What the integrity checks found, by the job that ran them.
+                findings in verification: ledger::JobId => stored::verification::Findings,
             }
         }
     };

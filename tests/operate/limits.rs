@@ -1,7 +1,6 @@
 //! What operators cannot do, and what cannot be done in their lanes.
 
 use jobs::{AnyJob, PauseScope, UserFlag, UserId};
-use settlement::{lease_verification, settle_verification};
 
 use crate::harness::{
     Db, OTHER, SUBMITTER, approve, ask_by, call_off, cancel_parked, fresh_key, lock, mark_paid, pause, refund, release,
@@ -112,8 +111,8 @@ async fn a_job_in_a_lane_that_is_not_its_own_is_parked() {
         "
     ))
     .await;
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert!(settle_verification(&db.worker, leased).await.unwrap().is_none());
+    assert!(db.run_verification().await.is_none());
+    assert_eq!(db.verifier().await.settle_strangers().await.unwrap().parked, 1);
     db.operate().await;
     db.drain().await;
     for job in [verified, operated, paused] {

@@ -11,7 +11,8 @@ const UNCHANGED: &str = r#"settled {"changed": false}"#;
 
 /// Brings back what was resumed, as every worker does a few times a second.
 async fn wake(db: &Db) -> u64 {
-    outbox::wake(&mut db.worker.acquire().await.unwrap()).await.unwrap()
+    let woken = outbox::wake(&mut db.worker.acquire().await.unwrap()).await.unwrap();
+    woken.iter().map(|(_, jobs)| jobs).sum()
 }
 
 /// Attempt, whether it is due, and why it waits.
@@ -191,7 +192,7 @@ async fn what_is_put_off_after_the_resumption_comes_back_too() {
     let job = db.ask(register(None)).await;
     let mut slow = db.worker.begin().await.unwrap();
     let claimed = outbox::claim_these(&mut slow, &[job]).await.unwrap();
-    let moment = outbox::moment(&mut slow).await.unwrap();
+    let moment = outbox::moment(&mut slow, settlement::Settler::LANE).await.unwrap();
     assert_eq!(moment.paused, ["kind user-register"]);
     assert_eq!(db.operated(SUBMITTER, resume(PauseScope::Kind, "user-register")).await, CHANGED);
     assert_eq!(wake(&db).await, 0);

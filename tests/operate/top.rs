@@ -3,7 +3,6 @@
 use expect_test::expect;
 use jobs::{AnyJob, PauseScope, Verify};
 use outbox::Run;
-use settlement::{lease_verification, settle_verification};
 
 use crate::cli::processes::holdfast;
 use crate::harness::{Db, SUBMITTER, lock, pause, refund, register};
@@ -59,10 +58,9 @@ async fn it_shows_what_is_queued_parked_paused_and_working() {
     db.fund(seller, "btc", "0.9").await;
     db.ask_as(SUBMITTER, pause(PauseScope::Kind, "lock-escrow")).await;
     db.ask_as(SUBMITTER, pause(PauseScope::Lane, "notify")).await;
-    db.ask_as(SUBMITTER, AnyJob::Verify(Verify {})).await;
+    db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
     db.operate().await;
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    settle_verification(&db.worker, leased).await.unwrap().unwrap();
+    assert!(db.run_verification().await.is_some());
     db.ask(lock(seller, buyer, "btc", "0.5")).await;
     db.drain_due(&db.settler().await).await;
     let parked = db.ask(refund(7, 1)).await;

@@ -1,9 +1,9 @@
 //! Verification as a job, in worker processes.
 
 use crate::cli::processes::Background;
-use crate::harness::{Db, SUBMITTER, pause, until};
+use crate::harness::{Db, SUBMITTER, lease_one, pause, until};
 use jobs::{AnyJob, PauseScope, Verify};
-use settlement::{ask_for_verification, give_back_verification, lease_verification, settle_verification};
+use settlement::{Calling, Report, ask_for_verification};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -14,6 +14,13 @@ async fn verifications(db: &Db) -> i64 {
 
 async fn asked(db: &Db) -> i64 {
     sqlx::query_scalar!(r#"select count(*) as "n!" from job where kind = 'verify'"#).fetch_one(&db.owner).await.unwrap()
+}
+
+/// Runs the verification that is due and says what it found.
+async fn found(db: &Db) -> &'static str {
+    assert!(matches!(db.run_verification().await, Some(Calling::Recorded(Report { settled: 1, .. }))));
+    let newest = sqlx::query_scalar!("select clean from verification order by job_id desc limit 1");
+    if newest.fetch_one(&db.owner).await.unwrap() { "clean" } else { "not clean" }
 }
 
 #[tokio::test]
@@ -27,14 +34,12 @@ async fn many_workers_cause_one_verification_in_each_slot() {
     db.pass("1 hour").await;
     ask_for_verification(&db.worker, HOUR, Some(first)).await.unwrap();
     assert_eq!(asked(&db).await, 1, "one at a time is enough");
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert!(settle_verification(&db.worker, leased).await.unwrap().unwrap().is_clean());
+    assert_eq!(found(&db).await, "clean");
     let second = ask_for_verification(&db.worker, HOUR, Some(first)).await.unwrap();
     assert_eq!((second, asked(&db).await), (first + 1, 2));
     assert_eq!(ask_for_verification(&db.worker, HOUR, Some(second)).await.unwrap(), second);
     assert_eq!(asked(&db).await, 2);
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert!(settle_verification(&db.worker, leased).await.unwrap().unwrap().is_clean());
+    assert_eq!(found(&db).await, "clean");
     db.verified().await;
 }
 
@@ -49,7 +54,7 @@ async fn worker_processes_verify_what_is_asked_and_what_is_due() {
     };
     let workers = [worker(), worker()];
     until("one is run by itself", async || verifications(&db).await == 1).await;
-    let job = db.ask_as(SUBMITTER, AnyJob::Verify(Verify {})).await;
+    let job = db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
     until("what was asked for is run", async || db.outcome(job).await == "settled").await;
     assert_eq!(verifications(&db).await, 2, "two workers, one slot, one question");
     let by = sqlx::query_scalar!("select submitted_by from job where kind = 'verify' order by id");
@@ -64,16 +69,25 @@ async fn worker_processes_verify_what_is_asked_and_what_is_due() {
 async fn a_verification_is_given_back_and_begun_again() {
     let db = Db::new().await;
     ask_for_verification(&db.worker, HOUR, None).await.unwrap();
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    give_back_verification(&db.worker, leased, true).await.unwrap();
-    assert!(give_back_verification(&db.worker, leased, true).await.is_err(), "the fence holds");
-    let again = lease_verification(&db.worker).await.unwrap().unwrap();
+    let verifier = db.verifier().await;
+    let leased = lease_one(&verifier).await.unwrap();
+    verifier.put_back(leased).await.unwrap();
+    assert!(verifier.put_back(leased).await.is_err(), "the fence holds");
+    let again = lease_one(&verifier).await.unwrap();
     assert!(again.attempt > leased.attempt);
-    give_back_verification(&db.worker, again, false).await.unwrap();
-    assert_eq!(lease_verification(&db.worker).await.unwrap(), None, "where it could not run it waits");
+    let storm = |error: &sqlx::Error| panic!("{error}");
+    let stopped = verifier.run(again, std::future::ready(()), storm).await.unwrap();
+    assert!(matches!(stopped, Calling::PutBack | Calling::Recorded(_)), "{stopped:?}");
+    // Where the checks cannot run it waits.
+    db.sql("alter table asset rename to assets").await;
+    if stopped == Calling::PutBack {
+        let third = lease_one(&verifier).await.unwrap();
+        verifier.run(third, std::future::pending(), storm).await.unwrap();
+    }
+    db.sql("alter table assets rename to asset").await;
+    assert_eq!(lease_one(&verifier).await, None);
     db.pass("1 minute").await;
-    let third = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert!(settle_verification(&db.worker, third).await.unwrap().is_some());
+    assert_eq!(found(&db).await, "clean");
     db.verified().await;
 }
 
@@ -81,15 +95,14 @@ async fn a_verification_is_given_back_and_begun_again() {
 async fn a_verification_that_never_ends_is_parked_and_a_paused_lane_verifies_nothing() {
     let db = Db::new().await;
     db.operators().await;
-    let job = db.ask_as(SUBMITTER, AnyJob::Verify(Verify {})).await;
+    let job = db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
     db.ask_as(SUBMITTER, pause(PauseScope::Lane, "verify")).await;
     db.operate().await;
-    assert_eq!(lease_verification(&db.worker).await.unwrap(), None);
+    assert_eq!(db.run_verification().await, None);
     db.ask_as(SUBMITTER, crate::harness::resume(PauseScope::Lane, "verify")).await;
     db.operate().await;
     db.sql(&format!("update outbox set attempt = 20 where job_id = {job}")).await;
-    let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-    assert_eq!(settle_verification(&db.worker, leased).await.unwrap(), None);
+    assert_eq!(db.run_verification().await, Some(Calling::Recorded(Report { parked: 1, ..Report::default() })));
     assert_eq!(db.outcome(job).await, "parked attempts");
     db.verified().await;
 }
@@ -107,9 +120,8 @@ async fn an_asset_whose_balances_do_not_sum_to_zero_is_paused() {
         (select id from account where owner <> 0 and asset = 1)";
     db.sql(&mend.replace("- 1", "+ 1")).await;
     for round in 1..=2 {
-        let job = db.ask_as(SUBMITTER, AnyJob::Verify(Verify {})).await;
-        let leased = lease_verification(&db.worker).await.unwrap().unwrap();
-        assert!(!settle_verification(&db.worker, leased).await.unwrap().unwrap().is_clean());
+        let job = db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
+        assert_eq!(found(&db).await, "not clean");
         assert_eq!(db.operate().await.settled, 1, "one pause is asked for, however often it is found");
         let paused = sqlx::query!("select scope, name, principal_id from pause").fetch_all(&db.owner).await.unwrap();
         let paused: Vec<String> =

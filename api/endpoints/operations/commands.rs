@@ -44,5 +44,5 @@ pub(crate) async fn post_integrity(
     State(api): State<Api>,
     Asked { body, how }: Asked<Verify>,
 ) -> Result<Response, Problem> {
-    submit(&api.intake, operator, how, AnyJob::Verify(body)).await
+    submit(&api.intake, operator, how, AnyJob::call(body)).await
 }

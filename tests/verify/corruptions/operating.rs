@@ -32,6 +32,45 @@ pub(super) const OPERATING: &[Corruption] = &[
         &["operators-records-have-jobs"],
     ),
     corruption(
+        "a call of a job that is not there",
+        "insert into call values (99999, 1, 'checks', now())",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption("a call of another endpoint", "update call set endpoint = 'payouts'", &["calls-agree-with-jobs"]),
+    corruption(
+        "a call in an attempt that was none",
+        "insert into call values ({verification}, 2, 'checks', now())",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption(
+        "a call was planned before its job was there",
+        "update call set planned_at = planned_at - interval '2 minutes'",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption(
+        "a call was planned after it was recorded",
+        "update call set planned_at = planned_at + interval '2 minutes'",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption("a call was never planned", "delete from call", &["calls-agree-with-jobs"]),
+    corruption(
+        "the end of a call is another job's",
+        "update call_end set job_id = {release}",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption("the end of a call is another call's", "update call_end set attempt = 2", &["calls-agree-with-jobs"]),
+    corruption(
+        "nobody knows what was recorded of it",
+        "update call_end set reply = 'unknown'",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption(
+        "a call was recorded at another time than its outcome",
+        "update call_end set recorded_at = recorded_at + interval '1 second'",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption("the end of a call is gone", "delete from call_end", &["calls-agree-with-jobs"]),
+    corruption(
         "a decision gives another reason",
         "update parked_decision set reason = 'another' where decision_job = {first_cancel}",
         &["operators-records-have-jobs"],
