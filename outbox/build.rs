@@ -10,7 +10,7 @@ fn main() -> Result<()> {
         let name = file?.file_name();
         let number =
             name.to_str().and_then(|name| name.split_once('_')).and_then(|(number, _)| number.parse::<i32>().ok());
-        newest = number.ok_or_else(|| Error::other(format!("{name:?} has no number")))?.max(newest);
+        newest = number.ok_or_else(|| Error::other(format!("{} has no number", name.display())))?.max(newest);
     }
     println!("cargo:rustc-env=HOLDFAST_SCHEMA={newest}");
     Ok(())
