@@ -3,7 +3,7 @@
 use jobs::KINDS;
 use sqlx::{Error, PgConnection};
 
-use crate::{Check, check};
+use crate::check::{Check, check};
 
 pub(super) async fn checks(db: &mut PgConnection) -> Result<Vec<Check>, Error> {
     Ok(vec![

@@ -3,7 +3,7 @@
 use jobs::KINDS;
 use sqlx::{Error, PgConnection};
 
-use crate::{Check, check};
+use crate::check::{Check, check};
 
 /// The kinds whose payload may be as short as what a retention leaves of it.
 const MAY_SAY_NO_MORE: [&str; 4] = ["user-register", "deposit-credit", "refund", "verify"];

@@ -2,7 +2,7 @@
 
 use sqlx::{Error, PgConnection};
 
-use crate::{Check, check};
+use crate::check::{Check, check};
 
 pub(super) async fn checks(db: &mut PgConnection) -> Result<Vec<Check>, Error> {
     Ok(vec![timers_are_set(db).await?, ended_trades_are_given_back(db).await?, caused_jobs_have_causes(db).await?])

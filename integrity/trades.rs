@@ -2,7 +2,7 @@
 
 use sqlx::{Error, PgConnection};
 
-use crate::{Check, check};
+use crate::check::{Check, check};
 
 pub(super) async fn checks(db: &mut PgConnection) -> Result<Vec<Check>, Error> {
     Ok(vec![
