@@ -6,3 +6,4 @@ pub(crate) mod document;
 pub(crate) mod page;
 pub(crate) mod page_text;
 pub(crate) mod params;
+pub(crate) mod problems;

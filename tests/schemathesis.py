@@ -95,3 +95,14 @@ def before_call(context, case, kwargs):
     fits = isinstance(signature, str) and SIGNATURE.fullmatch(signature) and isinstance(case.body, dict)
     if case.operation.path == "/webhooks/nowpayments" and fits and int(signature[:2], 16) % 2 == 0:
         kwargs["auth"] = Signed()
+
+
+@schemathesis.check
+def code_is_declared(ctx, response, case):
+    """A problem has one of the codes that its operation names for the status."""
+    definition = case.operation.definition.raw
+    if response.status_code < 400 or response.status_code == 405:
+        return
+    declared = definition["x-codes"].get(str(response.status_code), [])
+    code = response.json()["code"]
+    assert code in declared, f"{code} is none of the codes of {response.status_code}: {declared}"

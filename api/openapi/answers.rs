@@ -5,18 +5,28 @@ use std::collections::BTreeMap;
 
 use jobs::Reason;
 use serde_json::json;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Content, Header, Ref, RefOr};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::documents::job::JobDocument;
-use crate::http::problem::ProblemDocument;
+
+/// The extension that names codes: of a response those that its status ever has, of an operation those that it
+/// answers with, by status.
+pub(crate) const CODES: &str = "x-codes";
 
 /// Responses by status.
 pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
 
+/// The headers that tell of a job.
+pub(crate) const TOLD: [(&str, &str); 3] = [
+    ("Location", "The job, such as /v1/jobs/4"),
+    ("Idempotency-Replayed", "`true` if the key had been used for this very request"),
+    ("Preference-Applied", "The wait that was granted, such as wait=30"),
+];
 /// The codes of a body that cannot be read as JSON text.
 const UNREADABLE: [&str; 2] = ["body_incomplete", "json_malformed"];
 /// The codes of a key for a request that is none.
@@ -46,24 +56,45 @@ const INVALID: [&str; 20] = [
     "user_unknown",
 ];
 
-/// A problem document with one of these codes.
-pub(crate) fn problem(status: u16, description: &str, codes: &[&str]) -> ResponseBuilder {
-    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().copied()));
-    let status = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status]));
-    let narrowed = ObjectBuilder::new().property("code", code).property("status", status);
-    let schema = AllOfBuilder::new().item(Ref::from_schema_name(ProblemDocument::name())).item(narrowed);
-    ResponseBuilder::new().description(description).content("application/problem+json", Content::new(Some(schema)))
+/// A problem document with one of these codes. What all those of a status have in common, the document says once
+/// for all ([`crate::openapi::problems`]).
+pub(crate) fn problem(description: &str, codes: &[&str]) -> Response {
+    let codes = ExtensionsBuilder::new().add(CODES, codes).build();
+    ResponseBuilder::new().description(description).extensions(Some(codes)).build()
 }
 
 /// The same, as an entry of a group.
 pub(crate) fn refusal(status: u16, description: &str, codes: &[&str]) -> (String, RefOr<Response>) {
-    (status.to_string(), problem(status, description, codes).into())
+    (status.to_string(), problem(description, codes).into())
 }
 
 /// A header of an answer.
 pub(crate) fn header(description: &str, kind: Type) -> Header {
     let schema = ObjectBuilder::new().schema_type(kind);
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
+/// Adds the headers that every answer with a status has, whatever was asked.
+pub(crate) fn add_headers(status: &str, answer: &mut Response) {
+    let mut add = |name: &str, said: &str, kind: Type| {
+        answer.headers.insert(name.to_owned(), header(said, kind).into());
+    };
+    add("X-Request-Id", "Names the request in the logs", Type::String);
+    if matches!(status, "429" | "503") {
+        add("Retry-After", "Seconds after which to try again", Type::Integer);
+    }
+    if status == "429" {
+        add("RateLimit", "What is left, and the seconds until it is whole again", Type::String);
+        add("RateLimit-Policy", "The burst, and the seconds in which it comes back", Type::String);
+    }
+    if matches!(status, "409" | "422") {
+        for (name, said) in TOLD {
+            add(name, said, Type::String);
+        }
+    }
+    if status == "401" {
+        add("WWW-Authenticate", "How to say who you are", Type::String);
+    }
 }
 
 /// Why a body is not even read: what every endpoint with a body answers.
@@ -96,19 +127,12 @@ impl IntoResponses for Submitted {
             ("200".to_owned(), job("Waited for, and settled", "settled").into()),
             ("202".to_owned(), job("Recorded for good; it is done later", "queued").into()),
             refusal(400, "The request cannot be read, or lacks its key", &[UNREADABLE, NO_KEY].concat()),
-            (
-                "409".to_owned(),
-                told(problem(409, "Waited for, and refused because of the state of things", &conflicts)).into(),
-            ),
-            (
-                "422".to_owned(),
-                told(problem(
-                    422,
-                    "A rule forbids what the request says, or its key was used for another request; with `job` and \
-                     Location if the job was recorded, waited for and refused",
-                    &invalid,
-                ))
-                .into(),
+            refusal(409, "Waited for, and refused because of the state of things", &conflicts),
+            refusal(
+                422,
+                "A rule forbids what the request says, or its key was used for another request; with `job` and \
+                 Location if the job was recorded, waited for and refused",
+                &invalid,
             ),
         ]);
         answers.extend(unread(crate::http::body::BODY_BYTES_MAX));
@@ -135,10 +159,7 @@ fn job(description: &str, state: &str) -> ResponseBuilder {
 
 /// With the headers that tell of a job.
 fn told(response: ResponseBuilder) -> ResponseBuilder {
-    response
-        .header("Location", header("The job, such as /v1/jobs/4", Type::String))
-        .header("Idempotency-Replayed", header("`true` if the key had been used for this very request", Type::String))
-        .header("Preference-Applied", header("The wait that was granted, such as wait=30", Type::String))
+    TOLD.into_iter().fold(response, |response, (name, said)| response.header(name, header(said, Type::String)))
 }
 
 /// What whoever asks for too much is answered.

@@ -2,20 +2,21 @@
 
 use jobs::{JobRef, WithdrawalId};
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::response::Response;
-use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::documents::texts::KeyText;
 use crate::http::problem::ProblemDocument;
-use crate::openapi::answers::{self, Limited, refusal};
+use crate::openapi::answers::{Limited, add_headers, refusal};
 use crate::openapi::params::request_id;
+use crate::openapi::problems::Problems;
 
 /// The name of the scheme of everything under `/v1`: a bearer key.
 const KEY: &str = "key";
+/// An SPDX expression.
+const LICENSE: &str = env!("CARGO_PKG_LICENSE");
 /// What a key may be allowed to do.
 const SCOPES: [&str; 4] = ["submit", "read", "operate", "admin"];
 
@@ -34,17 +35,22 @@ same key and the same body is answered with the same job, for ever.
 
 **Amounts and ids** are strings. Amounts are decimal text, never finer than the asset's scale.
 
-**Problems** are RFC 9457 documents. `code` is stable, `retryable` says whether the same request may succeed when it is \
-sent again under the same key, and `request_id` names it in the logs. A path that does not exist is `route_unknown` \
-(404), a method that it does not take `method_not_allowed` (405).
+**Problems** are RFC 9457 documents. `code` is stable, and `x-codes` names those that an operation answers with, by \
+status; `retryable` says whether the same request may succeed when it is sent again under the same key, and \
+`request_id` names it in the logs. A path that does not exist is `route_unknown` (404), a method that it does not take \
+`method_not_allowed` (405).
 
 **Limits** are per principal and per process: 429 with `Retry-After`, and `RateLimit` and `RateLimit-Policy` as the \
 IETF draft has them. A batch counts as many requests as it has jobs.";
 
 /// What is said before any endpoint.
 pub(crate) fn preamble() -> OpenApi {
-    let info =
-        InfoBuilder::new().title("Holdfast").version(env!("CARGO_PKG_VERSION")).description(Some(INTRODUCTION)).build();
+    let info = InfoBuilder::new()
+        .title("Holdfast")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(INTRODUCTION))
+        .license(Some(LicenseBuilder::new().name(LICENSE).identifier(Some(LICENSE)).build()))
+        .build();
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
@@ -77,11 +83,14 @@ pub(crate) fn preamble() -> OpenApi {
 
 /// Adds what every endpoint answers and takes.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
+    let mut problems = Problems::default();
     for item in document.paths.paths.values_mut() {
         for operation in operations_mut(item) {
             complete_operation(operation);
+            problems.refer(operation);
         }
     }
+    document.components.get_or_insert_default().responses.extend(problems.responses());
     document
 }
 
@@ -108,6 +117,8 @@ fn complete_operation(operation: &mut Operation) {
             refusal(403, "The key lacks the scope", &["scope_missing"]),
         ]);
         every.extend(Limited::responses());
+    } else {
+        operation.security = Some(Vec::new());
     }
     let answers = &mut operation.responses.responses;
     for (status, answer) in every {
@@ -115,25 +126,8 @@ fn complete_operation(operation: &mut Operation) {
     }
     for (status, answer) in answers {
         if let RefOr::T(answer) = answer {
-            complete_answer(status, answer);
+            add_headers(status, answer);
         }
-    }
-}
-
-fn complete_answer(status: &str, answer: &mut Response) {
-    let mut add = |name: &str, said: &str, kind: Type| {
-        answer.headers.insert(name.to_owned(), answers::header(said, kind).into());
-    };
-    add("X-Request-Id", "Names the request in the logs", Type::String);
-    if matches!(status, "429" | "503") {
-        add("Retry-After", "Seconds after which to try again", Type::Integer);
-    }
-    if status == "429" {
-        add("RateLimit", "What is left, and the seconds until it is whole again", Type::String);
-        add("RateLimit-Policy", "The burst, and the seconds in which it comes back", Type::String);
-    }
-    if status == "401" {
-        add("WWW-Authenticate", "How to say who you are", Type::String);
     }
 }
 
@@ -149,7 +143,7 @@ mod tests {
 
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use crate::routes::openapi;
 
@@ -174,12 +168,34 @@ mod tests {
             if name == "$ref" {
                 let path = value.as_str().unwrap();
                 assert!(document.pointer(path.strip_prefix('#').unwrap()).is_some(), "{path} is missing");
-                named.insert(path.rsplit_once('/').unwrap().1);
+                named.insert(path.to_owned());
             }
         });
-        let there: BTreeSet<&str> =
-            document["components"]["schemas"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(named, there);
+        let there = ["schemas", "responses"].into_iter().flat_map(|part| {
+            let names = document["components"][part].as_object().unwrap().keys();
+            names.map(move |name| format!("#/components/{part}/{name}"))
+        });
+        assert_eq!(named, there.collect());
+    }
+
+    /// What is said once of a status has every code that an operation has beside it.
+    #[test]
+    fn every_code_is_one_of_its_status() {
+        let document: Value = serde_json::from_str(openapi().unwrap()).unwrap();
+        let mut seen = 0;
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                for (status, codes) in operation["x-codes"].as_object().unwrap() {
+                    let path = operation["responses"][status]["$ref"].as_str().unwrap();
+                    let all = document.pointer(path.strip_prefix('#').unwrap()).unwrap()["x-codes"].as_array().unwrap();
+                    for code in codes.as_array().unwrap() {
+                        assert!(all.contains(code), "{path}: {code}");
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen > 1_000, "{seen}");
     }
 
     /// An endpoint says what it is for, who may call it, and what it answers.
@@ -195,10 +211,19 @@ mod tests {
                 let key =
                     operation["security"].as_array().is_some_and(|all| all.iter().any(|one| one["key"].is_array()));
                 assert!(key || !path.starts_with("/v1/"), "{method} {path}: everything under /v1 needs a key");
-                assert_eq!(operation["responses"]["401"]["content"].is_object(), key || method == "post");
+                assert_eq!(operation["security"] == json!([]), !key, "{method} {path} does not say who may call it");
+                assert_eq!(operation["responses"]["401"].is_object(), key || method == "post");
                 for (status, answer) in operation["responses"].as_object().unwrap() {
-                    assert!(answer["content"].is_object(), "{method} {path} {status} has no content");
                     assert!(!answer["description"].as_str().unwrap().is_empty(), "{method} {path} {status}");
+                    let codes = operation["x-codes"][status].as_array().map_or(0, Vec::len);
+                    let refers =
+                        answer["$ref"].as_str().is_some_and(|path| path.starts_with("#/components/responses/"));
+                    assert_eq!(
+                        (refers, codes > 0),
+                        (status.as_str() >= "400", status.as_str() >= "400"),
+                        "{path} {status}"
+                    );
+                    assert!(refers || answer["content"].is_object(), "{method} {path} {status} has no content");
                 }
                 assert_eq!(operation["requestBody"].is_object(), method == "post", "{method} {path}");
             }

@@ -120,20 +120,21 @@ fn article(document: &Value, operation: &Operation<'_>) -> Markup {
                 }
             } }
             h4 { "Answers" }
-            table { tbody { @for (status, answer) in members(said, "/responses") { (row_of(status, answer)) } } }
+            table { tbody { @for (status, answer) in members(said, "/responses") { (row_of(document, said, status, answer)) } } }
         }
     }
 }
 
-fn row_of(status: &str, answer: &Value) -> Markup {
-    let headers: Vec<&str> = members(answer, "/headers").map(|(name, _)| name.as_str()).collect();
+fn row_of(document: &Value, said: &Value, status: &str, answer: &Value) -> Markup {
+    let whole = referred(document, answer);
+    let codes = said.pointer(&format!("/x-codes/{status}")).and_then(Value::as_array);
+    let headers: Vec<&str> = members(whole, "/headers").map(|(name, _)| name.as_str()).collect();
     html! {
         tr {
             td { b { (status) } }
             td {
                 (prose(text(answer, "/description")))
-                @for (kind, content) in members(answer, "/content") {
-                    @let codes = content.pointer("/schema/allOf/1/properties/code/enum").and_then(Value::as_array);
+                @for (kind, content) in members(whole, "/content") {
                     p { code { (kind) } " "
                         @if let Some(codes) = codes {
                             "with the code " @for code in codes.iter().filter_map(Value::as_str) { code { (code) } " " }
@@ -145,6 +146,12 @@ fn row_of(status: &str, answer: &Value) -> Markup {
             }
         }
     }
+}
+
+/// What an answer refers to, if it does not say everything itself.
+fn referred<'a>(document: &'a Value, answer: &'a Value) -> &'a Value {
+    let path = answer.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| document.pointer(path)).unwrap_or(answer)
 }
 
 fn schemas(document: &Value) -> Markup {

@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -54,6 +55,12 @@ fn operation(method: &Method, path: &str) -> Option<&'static Value> {
     found.map(|(_, _, operation)| operation)
 }
 
+/// What is said, wherever it stands.
+fn referred(said: &'static Value) -> &'static Value {
+    let path = said["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.map_or(said, |path| DOCUMENT.pointer(path).unwrap())
+}
+
 /// A validator for a schema of the description.
 fn validator(schema: &Value) -> Validator {
     let whole = json!({ "allOf": [schema], "components": DOCUMENT["components"] });
@@ -76,8 +83,15 @@ pub(crate) fn check(method: &Method, path: &str, body: Option<&[u8]>, answer: &A
         return;
     };
     let status = answer.status.to_string();
-    let said = &operation["responses"][&status];
+    let said = referred(&operation["responses"][&status]);
     assert!(said.is_object(), "{method} {path} is not said to answer {status}: {answer:?}");
+    if answer.status >= 400 {
+        let codes = operation["x-codes"][&status].as_array().unwrap();
+        assert!(
+            codes.contains(&answer.body["code"]),
+            "{method} {path} {status} is not said to have this code: {answer:?}"
+        );
+    }
     for header in TOLD.into_iter().filter(|header| answer.header(header).is_some()) {
         let described =
             said["headers"].as_object().is_some_and(|all| all.keys().any(|name| name.eq_ignore_ascii_case(header)));
@@ -96,4 +110,26 @@ pub(crate) fn check(method: &Method, path: &str, body: Option<&[u8]>, answer: &A
     {
         assert_eq!(misfit(schema, &sent), None, "{method} {path} took what does not fit: {sent}");
     }
+}
+
+/// What a request for a trade that is not there is answered, with this code.
+fn refused_with(code: &str) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/problem+json".parse().unwrap());
+    let body = json!({
+        "type": format!("urn:holdfast:problem:{code}"), "title": "Not found", "status": 404, "detail": "No such trade",
+        "code": code, "request_id": "r-1", "retryable": false,
+    });
+    Answer { status: 404, headers, body }
+}
+
+#[test]
+fn a_code_that_is_declared_is_let_through() {
+    check(&Method::GET, "/v1/trades/7", None, &refused_with("trade_unknown"));
+}
+
+#[test]
+#[should_panic(expected = "is not said to have this code")]
+fn a_code_of_another_endpoint_is_noticed() {
+    check(&Method::GET, "/v1/trades/7", None, &refused_with("job_unknown"));
 }
