@@ -17,9 +17,9 @@ use crate::http::query::InQuery;
 use crate::openapi::answers::{JobUnknown, JobsQueryRefused};
 use crate::state::Api;
 
-/// A job and what came of it
+/// Get a job
 ///
-/// Every key that may read sees every job: one database serves one exchange.
+/// What was asked, and what came of it. Every key that may read sees every job: one database serves one exchange.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", tag = "jobs", security(("key" = ["read"])),
     params(("id" = Id, Path, description = "The job")),

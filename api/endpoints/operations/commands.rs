@@ -12,7 +12,7 @@ use crate::openapi::answers::Submitted;
 use crate::openapi::params::Asking;
 use crate::state::Api;
 
-/// Pause something, or let it go on
+/// Pause or resume
 ///
 /// A lane, a kind of job, an asset or a rail. What is paused is put off, never refused; every
 /// worker notices within a second. The result says whether anything changed.

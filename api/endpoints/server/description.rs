@@ -9,9 +9,9 @@ use crate::http::problem::Problem;
 use crate::openapi::answers::Limited;
 use crate::state::Api;
 
-/// The description of this API
+/// Get the description
 ///
-/// `OpenAPI` 3.1. Clients can be generated from it.
+/// This API as an `OpenAPI` 3.1 document. Clients can be generated from it.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "server",
     responses((status = 200, description = "The document that you are reading", body = Object), Limited),
@@ -22,7 +22,9 @@ pub(crate) async fn get_openapi(_: Visitor, State(api): State<Api>) -> Result<Re
         .into_response())
 }
 
-/// This API as a page to read
+/// Get the documentation
+///
+/// The description of this API as a page to read.
 #[utoipa::path(
     get, path = "/docs", tag = "server",
     responses((status = 200, description = "The page", body = String, content_type = "text/html"), Limited),

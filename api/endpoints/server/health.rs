@@ -8,7 +8,9 @@ use crate::http::problem::Problem;
 use crate::openapi::answers::NotReady;
 use crate::state::Api;
 
-/// Whether the process is up
+/// Check liveness
+///
+/// Whether the process is up.
 #[utoipa::path(
     get, path = "/livez", tag = "server",
     responses((status = 200, description = "It is", body = Status, example = json!({ "status": "live" }))),
@@ -17,10 +19,10 @@ pub(crate) async fn livez() -> Json<Status> {
     Json(Status { status: "live" })
 }
 
-/// Whether the server can do its work
+/// Check readiness
 ///
-/// The database answers, its schema is one that this binary runs against, and the login has the
-/// rights of the API and no more.
+/// Whether the server can do its work: the database answers, its schema is one that this binary
+/// runs against, and the login has the rights of the API and no more.
 #[utoipa::path(
     get, path = "/readyz", tag = "server",
     responses((status = 200, description = "It can", body = Status, example = json!({ "status": "ready" })), NotReady),

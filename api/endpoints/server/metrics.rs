@@ -7,9 +7,9 @@ use crate::http::auth::Reader;
 use crate::http::problem::Problem;
 use crate::state::Api;
 
-/// Metrics for Prometheus
+/// Get metrics
 ///
-/// What this process counted, and the state of the queue that all processes share.
+/// For Prometheus. What this process counted, and the state of the queue that all processes share.
 #[utoipa::path(
     get, path = "/metrics", tag = "server", security(("key" = ["read"])),
     responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),

@@ -37,9 +37,9 @@ pub(crate) struct ServerDocument {
     openapi: &'static str,
 }
 
-/// Get what the server is, and where its documentation is
+/// Get server information
 ///
-/// A browser is sent on to the documentation: whoever accepts `text/html` and does not name `application/json`.
+/// What it is, and where its documentation is. A browser is sent on to the documentation: whoever accepts `text/html` and does not name `application/json`.
 #[utoipa::path(
     get, path = "/", tag = "server",
     responses(

@@ -13,7 +13,7 @@ use crate::openapi::answers::{Submitted, TradeUnknown};
 use crate::openapi::params::Asking;
 use crate::state::Api;
 
-/// Open a trade
+/// Create a trade
 ///
 /// Sets the amount aside in the seller's wallet. The trade's id is the id of the job.
 #[utoipa::path(
@@ -49,7 +49,7 @@ pub(crate) struct Extension {
     minutes: u16,
 }
 
-/// Say that the trade is paid
+/// Mark a trade as paid
 ///
 /// The buyer may, until the trade's `pay_by`.
 #[utoipa::path(
@@ -66,9 +66,9 @@ pub(crate) async fn post_mark_paid(
     submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::MarkPaid, user_id, None)).await
 }
 
-/// Take a mark-paid back
+/// Undo a payment mark
 ///
-/// The buyer may, once and until the trade's `pay_by`.
+/// The buyer may take their mark-paid back, once and until the trade's `pay_by`.
 #[utoipa::path(
     post, path = "/v1/trades/{id}/undo", tag = "trades", security(("key" = ["submit"])),
     params(("id" = TradeId, Path, description = "The trade"), Asking),
@@ -83,9 +83,9 @@ pub(crate) async fn post_undo(
     submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::Undo, user_id, None)).await
 }
 
-/// Give the buyer more time
+/// Extend a trade
 ///
-/// The seller may, once and until the trade's `pay_by`.
+/// The seller may give the buyer more time, once and until the trade's `pay_by`.
 #[utoipa::path(
     post, path = "/v1/trades/{id}/extend", tag = "trades", security(("key" = ["submit"])),
     params(("id" = TradeId, Path, description = "The trade"), Asking),
@@ -101,9 +101,9 @@ pub(crate) async fn post_extend(
         .await
 }
 
-/// Call the trade off
+/// Cancel a trade
 ///
-/// The buyer may; the refund that follows gives the money back to the seller.
+/// The buyer may call it off; the refund that follows gives the money back to the seller.
 #[utoipa::path(
     post, path = "/v1/trades/{id}/cancel", tag = "trades", security(("key" = ["submit"])),
     params(("id" = TradeId, Path, description = "The trade"), Asking),
@@ -118,9 +118,9 @@ pub(crate) async fn post_cancel(
     submit_about(&api.intake, submitter, how, trade_id, event(trade_id, TradeEventName::Cancel, user_id, None)).await
 }
 
-/// Release the money to the buyer
+/// Release a trade
 ///
-/// The seller may. The fees of maker and taker come out of the amount.
+/// The seller may release the money to the buyer. The fees of maker and taker come out of the amount.
 #[utoipa::path(
     post, path = "/v1/trades/{id}/release", tag = "trades", security(("key" = ["submit"])),
     params(("id" = TradeId, Path, description = "The trade"), Asking),
@@ -135,9 +135,9 @@ pub(crate) async fn post_release(
     submit_about(&api.intake, submitter, how, trade_id, AnyJob::Release(Release { trade_id, user_id })).await
 }
 
-/// Give the trade up
+/// Refund a trade
 ///
-/// The buyer may; the money goes back to the seller.
+/// The buyer may give it up; the money goes back to the seller.
 #[utoipa::path(
     post, path = "/v1/trades/{id}/refund", tag = "trades", security(("key" = ["submit"])),
     params(("id" = TradeId, Path, description = "The trade"), Asking),

@@ -20,7 +20,9 @@ use crate::http::query::{InQuery, asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, TradeUnknown};
 use crate::state::Api;
 
-/// A trade as it stands
+/// Get a trade
+///
+/// As it stands.
 #[utoipa::path(
     get, path = "/v1/trades/{id}", tag = "trades", security(("key" = ["read"])),
     params(("id" = TradeId, Path, description = "The trade")),
@@ -51,9 +53,9 @@ pub(crate) async fn get_trade(
     Err(TradeId::unknown())
 }
 
-/// Everything about a trade
+/// Get the history of a trade
 ///
-/// The lock, events, timers, release, refund and commissions, with what each did to whose account:
+/// Everything about it: the lock, events, timers, release, refund and commissions, with what each did to whose account:
 /// the changes of all of them together are why the money is where it is.
 #[utoipa::path(
     get, path = "/v1/trades/{id}/history", tag = "trades", security(("key" = ["read"])),
@@ -118,9 +120,9 @@ pub(crate) struct TradesDocument {
     next_cursor: Option<String>,
 }
 
-/// Trades, newest first
+/// List trades
 ///
-/// Those that were opened: a lock that has not settled, or was refused, is found by its id.
+/// Newest first. Those that were opened: a lock that has not settled, or was refused, is found by its id.
 #[utoipa::path(
     get, path = "/v1/trades", tag = "trades", security(("key" = ["read"])), params(Wanted),
     responses((status = 200, description = "One page", body = TradesDocument), QueryRefused),

@@ -13,9 +13,9 @@ use crate::openapi::answers::{Submitted, UserUnknown};
 use crate::openapi::params::Asking;
 use crate::state::Api;
 
-/// Register a person
+/// Create a user
 ///
-/// Their id is the id of the job. It counts once the job has settled.
+/// Registers a person. Their id is the id of the job. It counts once the job has settled.
 #[utoipa::path(
     post, path = "/v1/users", tag = "users", security(("key" = ["submit"])),
     params(Asking), request_body = UserRegister, responses(Submitted),
@@ -49,7 +49,7 @@ pub(crate) struct FlagAsk {
     reason: String,
 }
 
-/// Set something on a person
+/// Set flags of a user
 ///
 /// Freezes them, or changes their referral tier or how well they are known. An operator who is the
 /// person themselves may not.

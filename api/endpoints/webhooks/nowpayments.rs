@@ -26,9 +26,9 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-nowpayments-sig");
 const BODY_WITHIN: Duration = Duration::from_secs(1);
 const STORED_WITHIN: Duration = Duration::from_millis(1_800);
 
-/// A callback of the payment provider, known by its signature
+/// Receive a NOWPayments callback
 ///
-/// An authentic one is stored and answered 200 whatever we think of what it says; its job is in
+/// The payment provider is known by its signature. An authentic one is stored and answered 200 whatever we think of what it says; its job is in
 /// the same commit. Anything else is answered with an error and leaves no trace but a log line.
 #[utoipa::path(
     post, path = "/webhooks/nowpayments", tag = "callbacks", params(Signature),

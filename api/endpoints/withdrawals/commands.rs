@@ -15,7 +15,7 @@ use crate::openapi::answers::{Submitted, WithdrawalUnknown};
 use crate::openapi::params::Asking;
 use crate::state::Api;
 
-/// Ask for a withdrawal
+/// Create a withdrawal
 ///
 /// Sets the amount and the fee aside in the person's wallet until it is paid out, refused or called
 /// off. The withdrawal's id is the id of the job. Whoever asks for it can never approve it.
@@ -84,7 +84,7 @@ pub(crate) async fn post_withdrawal_approve(
     submit_about(&api.intake, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
-/// Refuse a withdrawal
+/// Reject a withdrawal
 ///
 /// The money goes back to the person. An approved one may be refused until its payout begins.
 #[utoipa::path(
@@ -103,9 +103,9 @@ pub(crate) async fn post_withdrawal_reject(
     submit_about(&api.intake, operator, how, id, AnyJob::WithdrawalDecision(decision)).await
 }
 
-/// Call a withdrawal off
+/// Cancel a withdrawal
 ///
-/// The person may, until its payout begins; the money goes back to them.
+/// The person may call it off until its payout begins; the money goes back to them.
 #[utoipa::path(
     post, path = "/v1/withdrawals/{id}/cancel", tag = "withdrawals", security(("key" = ["submit"])),
     params(("id" = WithdrawalId, Path, description = "The withdrawal"), Asking),

@@ -20,7 +20,9 @@ use crate::http::query::{InQuery, asset_in_query, user_in_query, word_in_query};
 use crate::openapi::answers::{PayloadDropped, QueryRefused, WithdrawalUnknown};
 use crate::state::Api;
 
-/// A withdrawal as it stands
+/// Get a withdrawal
+///
+/// As it stands.
 #[utoipa::path(
     get, path = "/v1/withdrawals/{id}", tag = "withdrawals", security(("key" = ["read"])),
     params(("id" = WithdrawalId, Path, description = "The withdrawal")),
@@ -58,9 +60,9 @@ pub(crate) async fn get_withdrawal(
     asked(&api.pool, id, &assets).await?.map(Json).ok_or_else(WithdrawalId::unknown)
 }
 
-/// Everything about a withdrawal
+/// Get the history of a withdrawal
 ///
-/// The request and every decision, with what each did to whose account.
+/// Everything about it: the request and every decision, with what each did to whose account.
 #[utoipa::path(
     get, path = "/v1/withdrawals/{id}/history", tag = "withdrawals", security(("key" = ["read"])),
     params(("id" = WithdrawalId, Path, description = "The withdrawal"), Turned),
@@ -108,9 +110,9 @@ pub(crate) struct WithdrawalsDocument {
     next_cursor: Option<String>,
 }
 
-/// Withdrawals, newest first
+/// List withdrawals
 ///
-/// Those whose money was held: a request that has not settled, or was refused, is found by its id.
+/// Newest first. Those whose money was held: a request that has not settled, or was refused, is found by its id.
 #[utoipa::path(
     get, path = "/v1/withdrawals", tag = "withdrawals", security(("key" = ["read"])), params(Wanted),
     responses((status = 200, description = "One page", body = WithdrawalsDocument), QueryRefused),

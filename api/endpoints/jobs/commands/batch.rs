@@ -87,7 +87,7 @@ struct Read {
     job: Result<(AnyJob, Ask), Problem>,
 }
 
-/// Ask for many jobs at once
+/// Create jobs in a batch
 ///
 /// 1 to 1000 jobs, each under its own key, in one commit. Each is answered by itself: one that is
 /// not valid does not keep the others from being recorded.

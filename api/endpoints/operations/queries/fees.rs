@@ -38,9 +38,9 @@ struct AssetFees {
     transfers: i64,
 }
 
-/// What the exchange has earned
+/// Get fees
 ///
-/// Its fee accounts and nothing else. What a person was paid out of them is in their commissions.
+/// What the exchange has earned: its fee accounts and nothing else. What a person was paid out of them is in their commissions.
 #[utoipa::path(
     get, path = "/v1/fees", tag = "fees", security(("key" = ["read"])),
     responses((status = 200, description = "As committed when it was asked", body = FeesDocument, example = json!({

@@ -49,9 +49,9 @@ struct VerificationDocument {
     failed: Value,
 }
 
-/// What the integrity checks found
+/// Get the integrity checks
 ///
-/// The last time that they ran as a job, and how long ago that was.
+/// What they found the last time that they ran as a job, and how long ago that was.
 #[utoipa::path(
     get, path = "/v1/integrity", tag = "operating", security(("key" = ["read"])),
     responses((status = 200, description = "The last verification, or that there was none", body = IntegrityDocument,

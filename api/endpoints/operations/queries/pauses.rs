@@ -54,9 +54,9 @@ struct ChangeDocument {
     job_id: String,
 }
 
-/// What is paused
+/// List pauses
 ///
-/// And the newest changes, with who made them and why.
+/// What is paused, and the newest changes, with who made them and why.
 #[utoipa::path(
     get, path = "/v1/pauses", tag = "operating", security(("key" = ["read"])),
     responses((status = 200, description = "What is paused now, and the newest changes", body = PausesDocument,

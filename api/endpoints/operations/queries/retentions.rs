@@ -49,9 +49,9 @@ struct RetentionDocument {
     at: Time,
 }
 
-/// What was dropped because of its age
+/// List retentions
 ///
-/// `holdfast retain` drops payloads, never a job, a key or an outcome.
+/// What was dropped because of its age. `holdfast retain` drops payloads, never a job, a key or an outcome.
 #[utoipa::path(
     get, path = "/v1/retentions", tag = "operating", security(("key" = ["read"])),
     responses((status = 200, description = "The newest, newest first", body = RetentionsDocument,

@@ -43,9 +43,9 @@ struct AssetBalance {
     owed: String,
 }
 
-/// What a person has
+/// Get balances
 ///
-/// One entry for each asset that they ever had anything of.
+/// What a person has: one entry for each asset that they ever had anything of.
 #[utoipa::path(
     get, path = "/v1/users/{id}/balances", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person")),

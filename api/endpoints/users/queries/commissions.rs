@@ -56,7 +56,9 @@ struct CommissionDocument {
     amount: String,
 }
 
-/// What a person was paid for whom they brought
+/// List commissions
+///
+/// What a person was paid for whom they brought, newest first.
 #[utoipa::path(
     get, path = "/v1/users/{id}/commissions", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person"), Turned),

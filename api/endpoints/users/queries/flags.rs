@@ -46,7 +46,9 @@ struct FlagDocument {
     reason: String,
 }
 
-/// What operators set on a person
+/// List flags of a user
+///
+/// What operators set on them, newest first.
 #[utoipa::path(
     get, path = "/v1/users/{id}/flags", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person"), Turned),

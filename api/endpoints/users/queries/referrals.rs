@@ -55,7 +55,9 @@ struct CommissionTotal {
     count: i64,
 }
 
-/// Whom a person brought, and what that brought them
+/// List referrals
+///
+/// Whom a person brought, newest first, and what that brought them.
 #[utoipa::path(
     get, path = "/v1/users/{id}/referrals", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person"), Turned),

@@ -114,9 +114,9 @@ pub(crate) struct Row {
     pub(crate) finished_at: DateTime<Utc>,
 }
 
-/// What happened to a person's money
+/// List transactions
 ///
-/// Newest first. Turn pages with `cursor` until `next_cursor` is null; what comes meanwhile never
+/// What happened to a person's money, newest first. Turn pages with `cursor` until `next_cursor` is null; what comes meanwhile never
 /// shifts a page.
 #[utoipa::path(
     get, path = "/v1/users/{id}/transactions", tag = "users", security(("key" = ["read"])),

@@ -86,7 +86,9 @@ impl UserLinks {
     }
 }
 
-/// A person
+/// Get a user
+///
+/// Who they are to the exchange, and what they may withdraw today.
 #[utoipa::path(
     get, path = "/v1/users/{id}", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person")),
