@@ -172,8 +172,8 @@ mod tests {
             }
         });
         let there = ["schemas", "responses"].into_iter().flat_map(|part| {
-            let names = document["components"][part].as_object().unwrap().keys();
-            names.map(move |name| format!("#/components/{part}/{name}"))
+            let parts = document["components"][part].as_object().unwrap().keys();
+            parts.map(move |name| format!("#/components/{part}/{name}"))
         });
         assert_eq!(named, there.collect());
     }

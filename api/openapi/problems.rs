@@ -44,7 +44,7 @@ impl Problems {
     }
 }
 
-/// A name out of the reason phrase: NotFound.
+/// A name out of the reason phrase: `NotFound`.
 fn name(status: &str) -> String {
     reason(status).chars().filter(char::is_ascii_alphanumeric).collect()
 }

@@ -19,7 +19,8 @@ use crate::state::Api;
 
 /// Get a job
 ///
-/// What was asked, and what came of it. Every key that may read sees every job: one database serves one exchange.
+/// What was asked, and what came of it. Every key that may read sees every job: one database
+/// serves one exchange.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", tag = "jobs", security(("key" = ["read"])),
     params(("id" = Id, Path, description = "The job")),

@@ -39,7 +39,8 @@ pub(crate) struct ServerDocument {
 
 /// Get server information
 ///
-/// What it is, and where its documentation is. A browser is sent on to the documentation: whoever accepts `text/html` and does not name `application/json`.
+/// What it is, and where its documentation is. A browser is sent on to the documentation:
+/// whoever accepts `text/html` and does not name `application/json`.
 #[utoipa::path(
     get, path = "/", tag = "server",
     responses(

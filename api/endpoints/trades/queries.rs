@@ -55,8 +55,9 @@ pub(crate) async fn get_trade(
 
 /// Get the history of a trade
 ///
-/// Everything about it: the lock, events, timers, release, refund and commissions, with what each did to whose account:
-/// the changes of all of them together are why the money is where it is.
+/// Everything about it: the lock, events, timers, release, refund and commissions, with what
+/// each did to whose account: the changes of all of them together are why the money is where it
+/// is.
 #[utoipa::path(
     get, path = "/v1/trades/{id}/history", tag = "trades", security(("key" = ["read"])),
     params(("id" = TradeId, Path, description = "The trade"), Turned),

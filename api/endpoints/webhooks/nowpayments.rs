@@ -26,10 +26,11 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-nowpayments-sig");
 const BODY_WITHIN: Duration = Duration::from_secs(1);
 const STORED_WITHIN: Duration = Duration::from_millis(1_800);
 
-/// Receive a NOWPayments callback
+/// Receive a payment callback
 ///
-/// The payment provider is known by its signature. An authentic one is stored and answered 200 whatever we think of what it says; its job is in
-/// the same commit. Anything else is answered with an error and leaves no trace but a log line.
+/// The payment provider is known by its signature. An authentic callback is stored and answered 200
+/// whatever we think of what it says; its job is in the same commit. Anything else is answered with
+/// an error and leaves no trace but a log line.
 #[utoipa::path(
     post, path = "/webhooks/nowpayments", tag = "callbacks", params(Signature),
     request_body(content = serde_json::Value, content_type = "application/json", description = "As it was signed"),
@@ -61,8 +62,8 @@ pub(crate) async fn post_nowpayments(
     Ok((StatusCode::OK, Json(Status { status: "stored" })).into_response())
 }
 
-/// Stores a callback together with those that come at the same time. Whoever is not answered in time may find it
-/// stored nevertheless: it is the same fact when it is told again.
+/// Stores a callback together with those that come at the same time. Whoever is not answered in
+/// time may find it stored nevertheless: it is the same fact when it is told again.
 async fn store(api: &Api, heard: Heard) -> Result<Stored, Problem> {
     let Ok(stored) = timeout(STORED_WITHIN, api.inbox.record(vec![heard])).await else {
         return Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()).into());

@@ -112,7 +112,8 @@ pub(crate) struct WithdrawalsDocument {
 
 /// List withdrawals
 ///
-/// Newest first. Those whose money was held: a request that has not settled, or was refused, is found by its id.
+/// Newest first. Those whose money was held: a request that has not settled, or was refused, is
+/// found by its id.
 #[utoipa::path(
     get, path = "/v1/withdrawals", tag = "withdrawals", security(("key" = ["read"])), params(Wanted),
     responses((status = 200, description = "One page", body = WithdrawalsDocument), QueryRefused),

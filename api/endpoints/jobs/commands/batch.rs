@@ -30,8 +30,8 @@ use crate::state::Api;
 /// How many jobs one request may ask for.
 pub(crate) const JOBS_MAX: usize = 1_000;
 
-/// The body, which [`crate::endpoints::jobs::commands::batch_items`] describes: each job is read by itself, so that a bad one
-/// does not fail the others.
+/// The body, which [`crate::endpoints::jobs::commands::batch_items`] describes: each job is read
+/// by itself, so that a bad one does not fail the others.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Batch<'a> {

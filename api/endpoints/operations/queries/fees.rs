@@ -40,7 +40,8 @@ struct AssetFees {
 
 /// Get fees
 ///
-/// What the exchange has earned: its fee accounts and nothing else. What a person was paid out of them is in their commissions.
+/// What the exchange has earned: its fee accounts and nothing else. What a person was paid out
+/// of them is in their commissions.
 #[utoipa::path(
     get, path = "/v1/fees", tag = "fees", security(("key" = ["read"])),
     responses((status = 200, description = "As committed when it was asked", body = FeesDocument, example = json!({

@@ -63,10 +63,11 @@ pub(crate) struct Wanted {
 
 /// Export transactions
 ///
-/// What happened to a person's money, as a file. All of it, newest first, as it was when it was asked for: what comes meanwhile is left out. Rows
-/// are read while they are sent. If that fails midway the connection is closed before the end of the
-/// body, so that what arrived cannot be taken for the whole: a client that does not check that the
-/// body is complete must not trust it. A client that takes nothing for 30 seconds is cut off.
+/// What happened to a person's money, as a file. All of it, newest first, as it was when it was
+/// asked for: what comes meanwhile is left out. Rows are read while they are sent. If that fails
+/// midway the connection is closed before the end of the body, so that what arrived cannot be
+/// taken for the whole: a client that does not check that the body is complete must not trust
+/// it. A client that takes nothing for 30 seconds is cut off.
 ///
 /// Text that a spreadsheet would take for a formula has an apostrophe before it.
 #[utoipa::path(

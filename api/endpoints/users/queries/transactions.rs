@@ -116,8 +116,8 @@ pub(crate) struct Row {
 
 /// List transactions
 ///
-/// What happened to a person's money, newest first. Turn pages with `cursor` until `next_cursor` is null; what comes meanwhile never
-/// shifts a page.
+/// What happened to a person's money, newest first. Turn pages with `cursor` until `next_cursor`
+/// is null; what comes meanwhile never shifts a page.
 #[utoipa::path(
     get, path = "/v1/users/{id}/transactions", tag = "users", security(("key" = ["read"])),
     params(("id" = UserId, Path, description = "The person"), Wanted),
