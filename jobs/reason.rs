@@ -59,6 +59,8 @@ pub enum Reason {
     Owes,
     /// The parked job is keyed by a fact that nothing states again.
     NotCancellable,
+    /// A call of the parked job may have happened.
+    MayHaveHappened,
     /// The payload was valid when it was recorded and is not any more.
     PayloadInvalid,
     /// No job of this id is parked.
@@ -67,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::InsufficientFunds,
         Self::HoldClosed,
         Self::UserUnknown,
@@ -97,6 +99,7 @@ impl Reason {
         Self::AlreadyApproved,
         Self::Owes,
         Self::NotCancellable,
+        Self::MayHaveHappened,
         Self::PayloadInvalid,
         Self::NotParked,
     ];
@@ -133,6 +136,7 @@ impl Reason {
             Self::AlreadyApproved => "already_approved",
             Self::Owes => "owes",
             Self::NotCancellable => "not_cancellable",
+            Self::MayHaveHappened => "may_have_happened",
             Self::PayloadInvalid => "payload_invalid",
             Self::NotParked => "not_parked",
         }
@@ -172,6 +176,9 @@ impl Reason {
             Self::NotCancellable => {
                 "The job was caused by a settled job, a deadline or a payment, and nothing would cause it again: retry it"
             }
+            Self::MayHaveHappened => {
+                "A call of the job may have happened, so it cannot end as if nothing had: retry it, which asks what became of it"
+            }
             Self::PayloadInvalid => "The request is not valid",
             Self::NotParked => "The job is not parked: it is queued, or it has ended",
         }
@@ -202,7 +209,8 @@ impl Reason {
             | Self::AlreadyApproved
             | Self::NotParked
             | Self::Owes
-            | Self::NotCancellable => true,
+            | Self::NotCancellable
+            | Self::MayHaveHappened => true,
             Self::UserUnknown
             | Self::ReferrerUnknown
             | Self::SelfTrade

@@ -180,3 +180,8 @@ impl AnyJob {
 pub fn kind_info(name: &str) -> Option<KindInfo> {
     KINDS.iter().copied().find(|info| info.name == name)
 }
+
+/// Whether the calls of the kind of this name change nothing anywhere.
+pub(crate) fn only_reads(name: &str) -> bool {
+    CALLS.iter().any(|call| call.info.name == name && call.endpoint.only_reads)
+}

@@ -68,6 +68,23 @@ pub async fn lease_kinds(
     .await
 }
 
+/// Whether one of these jobs is due.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn is_any_due(db: &mut PgConnection, jobs: &[i64]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from outbox where job_id = any ($1) and (run_at <= (select clock())) is true
+        ) as "due!"
+        "#,
+        jobs,
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Locks a leased job, unless its lease has passed to somebody else or it has ended.
 ///
 /// # Errors

@@ -138,9 +138,16 @@ impl Calls {
         self.settler.remember().suspects.iter().copied().filter(|job| !cleared.contains(job)).collect()
     }
 
-    /// Whether there are any.
-    pub fn has_suspects(&self) -> bool {
-        !self.suspects().is_empty()
+    /// Whether one of them is due.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn has_due_suspect(&self) -> Result<bool, sqlx::Error> {
+        let suspects = self.suspects();
+        if suspects.is_empty() {
+            return Ok(false);
+        }
+        outbox::is_any_due(&mut *self.settler.pool.acquire().await?, &suspects).await
     }
 
     /// Leases one suspect, if one is due. Whoever leases notes that they hold this job alone.

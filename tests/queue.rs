@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use expect_test::expect;
-use outbox::{Ask, Trouble, trouble};
+use jobs::{AnyJob, Verify};
+use outbox::{Ask, Ended, Trouble, trouble};
 use settlement::Report;
 
-use crate::harness::{Db, Statements, ask_of, lock, mark_paid, payment, refund, register, release, run, until};
+use crate::harness::{
+    Db, SUBMITTER, Statements, ask_of, lease_one, lock, mark_paid, payment, refund, register, release, run, until,
+};
 
 const LANE: &str = settlement::Settler::LANE;
 
@@ -382,4 +385,45 @@ async fn an_id_that_has_become_anothers_is_looked_up_again() {
         .unwrap();
     assert_eq!(whose, [first]);
     db.verified().await;
+}
+
+/// Few are ended by one statement, many by a copy and another.
+#[tokio::test]
+async fn what_ends_is_compared_with_the_attempt_that_it_was_claimed_with() {
+    let db = Db::new().await;
+    for count in [3, 300] {
+        let jobs = db.ask_all(&vec![register(None); count]).await;
+        for (attempt, holds) in [(1, false), (0, true)] {
+            let mut tx = db.worker.begin().await.unwrap();
+            let now = outbox::clock(&mut tx).await.unwrap();
+            let end = |job_id: i64| Ended {
+                job_id,
+                attempt: if job_id == jobs[1] { attempt } else { 0 },
+                status: "settled",
+                reason: None,
+                result: None,
+                attempts: 1,
+            };
+            let ended: Vec<Ended> = jobs.iter().copied().map(end).collect();
+            let result = outbox::complete(&mut tx, &ended, &[], now).await;
+            assert_eq!(result.is_ok(), holds, "{count} jobs: {result:?}");
+            tx.rollback().await.unwrap();
+        }
+        db.drain().await;
+    }
+    db.verified().await;
+}
+
+/// A verification that is under way has no batch of the ledger look for what it might stand behind.
+#[tokio::test]
+async fn what_waits_in_another_lane_is_nothing_to_this_one() {
+    let db = Db::new().await;
+    db.operators().await;
+    db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
+    db.ask(register(None)).await;
+    assert!(lease_one(&db.verifier().await).await.is_some());
+    let mut connection = db.worker.acquire().await.unwrap();
+    for (lane, waits) in [(LANE, false), ("verify", true)] {
+        assert_eq!(outbox::moment(&mut connection, lane).await.unwrap().waiting, waits, "{lane}");
+    }
 }

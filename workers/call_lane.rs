@@ -63,15 +63,16 @@ impl CallLane {
     /// Works until the order to stop, and finishes what was called by then.
     pub(crate) async fn work(self: Arc<Self>) {
         let mut calls = JoinSet::new();
-        let mut was_suspect = false;
         while !self.stopping.is_stopping() {
             while let Some(ended) = calls.try_join_next() {
                 told(&ended);
             }
             self.ears.lock().await.listen().await;
-            // Suspects and others take turns, so that neither starves the other.
-            was_suspect = self.calls.has_suspects() && !was_suspect;
-            let taken = if was_suspect { self.take_suspect(&mut calls).await } else { self.take(&mut calls).await };
+            // One suspect, then the others, so that neither starves the other.
+            let taken = match self.take_suspect(&mut calls).await {
+                Ok(()) => self.take(&mut calls).await,
+                Err(trouble) => Err(trouble),
+            };
             match taken {
                 Ok(true) => {}
                 Ok(false) => self.wait(&mut calls).await,
@@ -108,12 +109,18 @@ impl CallLane {
         Ok(is_full && self.rooms.iter().any(|(_, room)| room.available_permits() > 0))
     }
 
-    /// Takes one suspect with nothing else in hand, if one is due. Whether there was one.
-    async fn take_suspect(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<bool, sqlx::Error> {
+    /// Takes one suspect with nothing else in hand, if one is due.
+    async fn take_suspect(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<(), sqlx::Error> {
+        if !self.calls.has_due_suspect().await? {
+            return Ok(());
+        }
         while let Some(ended) = calls.join_next().await {
             told(&ended);
         }
-        let Some(leased) = self.calls.lease_suspect().await? else { return Ok(true) };
+        if self.stopping.is_stopping() {
+            return Ok(());
+        }
+        let Some(leased) = self.calls.lease_suspect().await? else { return Ok(()) };
         self.hand.lock().unwrap_or_else(PoisonError::into_inner).push(leased.job_id);
         let deaths = async {
             self.note().await?;
@@ -126,14 +133,17 @@ impl CallLane {
                 return Err(error);
             }
         };
-        if self.calls.park_if_deadly(leased, deaths).await? {
-            self.let_go(leased).await;
-            return Ok(true);
+        match self.calls.park_if_deadly(leased, deaths).await {
+            Ok(false) => {}
+            parked => {
+                self.let_go(leased).await;
+                return parked.map(|_| ());
+            }
         }
         if self.one(leased).await {
             self.calls.clear(leased);
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn call(self: Arc<Self>, leased: Leased, permit: OwnedSemaphorePermit) {

@@ -9,7 +9,7 @@ use crate::kind::{Decide, Invalid, Kind};
 use crate::kind_info::{Lane, Origin, Scope};
 use crate::policy::operator::check_reason;
 use crate::reason::Reason;
-use crate::registry::kind_info;
+use crate::registry::{kind_info, only_reads};
 use crate::rows::parked::{Decision, DecisionMade, FirstDecision};
 use crate::subject::About;
 use crate::terms::Assets;
@@ -69,12 +69,14 @@ impl Decide for ParkedDecision {
         if self.decision == Decision::Cancel && parked.submitted_by.is_internal() {
             return Reason::NotCancellable.into();
         }
+        // Ended as if nothing had happened, what it called would be nobody's.
+        if self.decision == Decision::Cancel && parked.may_have_called && !only_reads(&parked.kind) {
+            return Reason::MayHaveHappened.into();
+        }
         // A kind that this binary does not know may move money for all it knows.
         let needs_two = kind_info(&parked.kind).is_none_or(|kind| kind.moves_money);
         let now = desk.now;
         let waiting = parked.first.filter(|first| now.signed_duration_since(first.at) <= SECOND_WITHIN);
-        // A kind that calls the outside must be asked here whether an intent of the job is open:
-        // such a job is resolved, never cancelled (RULES 26). No kind of today has one.
         let (first, carried_out) = match (self.decision, needs_two, waiting) {
             (Decision::Retry, _, _) | (Decision::Cancel, false, _) => (None, true),
             (Decision::Cancel, true, None) => (None, false),

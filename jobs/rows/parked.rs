@@ -24,6 +24,8 @@ pub struct ParkedJob {
     pub attempt: i32,
     /// Names this parking: a job that is retried may be parked again.
     pub parked_at: DateTime<Utc>,
+    /// Whether it has planned a call that the endpoint did not refuse.
+    pub may_have_called: bool,
     /// The newest decision to cancel it that waits for a second one.
     pub first: Option<FirstDecision>,
     /// What is to be carried out, and by which decision.

@@ -29,7 +29,11 @@ impl Loaded for Table {
         let rows = sqlx::query!(
             r#"
             select p.job_id, p.attempt, p.parked_at, j.kind, j.submitted_by, d.decision_job as "decision_job?",
-                d.principal_id as "principal_id?", d.at as "at?"
+                d.principal_id as "principal_id?", d.at as "at?",
+                exists (
+                    select from call c left join call_end e on e.job_id = c.job_id and e.attempt = c.attempt
+                    where c.job_id = p.job_id and e.reply is distinct from 'refused'
+                ) as "may_have_called!"
             from parked p
             join job j on j.id = p.job_id and j.id between $2 and $3
             left join lateral (
@@ -57,6 +61,7 @@ impl Loaded for Table {
                 kind: row.kind,
                 attempt: row.attempt,
                 parked_at: row.parked_at,
+                may_have_called: row.may_have_called,
                 first,
                 fate: None,
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use jobs::{AnyJob, Call, Lane, Reply};
+use jobs::{AnyJob, Call, Lane, Reply, Verify};
 use outbox::Run;
 use settlement::{Caller, Outside, PlannedCall, Planning, Settings};
 use tokio::sync::{Semaphore, oneshot};
@@ -13,7 +13,7 @@ use workers::Options;
 
 use super::kind::{SENDS, Send, Slow};
 use super::world::{Http, Manner, World};
-use crate::harness::{Db, lease_one, until};
+use crate::harness::{Db, OTHER, SUBMITTER, cancel_parked, lease_one, until};
 
 /// Answers when it is let.
 struct Gate(Arc<Semaphore>);
@@ -159,4 +159,36 @@ async fn a_lane_without_a_kind_says_so() {
     assert_eq!(calls.settle_strangers().await.unwrap().ended(), 0, "it is no stranger");
     let calls = db.calling(Lane::Provider, SENDS, Outside::new().with(Send::ENDPOINT, Http::new(""))).await;
     assert!(lease_one(&calls).await.is_some());
+}
+
+/// What may have happened cannot end as if nothing had; what was refused, or only read, can.
+#[tokio::test]
+async fn a_parked_job_whose_call_may_have_happened_cannot_be_cancelled() {
+    let (db, world) = (Db::new().await, World::new().await);
+    db.operators().await;
+    let calls = db.calling(Lane::Provider, SENDS, Outside::new().with(Send::ENDPOINT, Http::new(&world.base))).await;
+    let job = db.cause(AnyJob::call(Send {})).await;
+    let leased = lease_one(&calls).await.unwrap();
+    assert!(matches!(calls.plan(leased).await.unwrap(), Planning::Call(_)), "and its worker dies");
+    db.pass("1 minute").await;
+    let again = lease_one(&calls).await.unwrap();
+    let storm = |error: &sqlx::Error| panic!("{error}");
+    calls.run(again, std::future::pending(), storm).await.unwrap();
+    assert_eq!(db.outcome(job).await, "parked not_sent");
+    assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, "rejected may_have_happened");
+    let refused = db.cause(AnyJob::call(Send {})).await;
+    db.sql(&format!("insert into call values ({refused}, 1, 'test-sends', clock())")).await;
+    db.sql(&format!("insert into call_end values ({refused}, 1, 'refused', clock())")).await;
+    db.park(refused, 1).await;
+    let first = db.operated(SUBMITTER, cancel_parked(refused)).await;
+    assert_eq!(first, r#"settled {"needs": "second_principal"}"#);
+    let verification = db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
+    db.sql("update outbox set attempt = 19 where lane = 'verify'").await;
+    let verifier = db.verifier().await;
+    let leased = lease_one(&verifier).await.unwrap();
+    assert!(matches!(verifier.plan(leased).await.unwrap(), Planning::Call(_)));
+    db.pass("11 minutes").await;
+    db.run_verification().await.unwrap();
+    assert_eq!(db.outcome(verification).await, "parked attempts");
+    assert_eq!(db.operated(OTHER, cancel_parked(verification)).await, r#"settled {"carried_out": "cancel"}"#);
 }

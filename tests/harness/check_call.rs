@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -12,8 +13,11 @@ use outbox::Leased;
 use settlement::{Caller, Calls, PlannedCall, Planning};
 use tokio::sync::Notify;
 
-use super::{Db, calls::lease_one};
+use super::calls::lease_one;
+use super::{Db, until};
 
+/// A step is cut at so many points, a millisecond from each other.
+const CUTS_MS: u64 = 6;
 /// How often a job is taken up at most until it has ended.
 const TURNS_MAX: u32 = 10;
 
@@ -108,8 +112,35 @@ pub(crate) async fn check_call(case: &impl CallCase) -> String {
         }
         writeln!(seen, "{name}: {outcome}, called {calls}, done {done}, turns {turns}").unwrap();
     }
+    for ms in 0..CUTS_MS {
+        cut(case, Duration::from_millis(ms)).await;
+    }
     case.db().verified().await;
     seen
+}
+
+/// A worker dies while it plans, and another one while it records, so long after it began.
+async fn cut(case: &impl CallCase, after: Duration) {
+    let [plan_cut, record_cut] = [case.ask().await, case.ask().await];
+    let worker = case.worker(&Mischief::default()).await;
+    for job in [plan_cut, record_cut] {
+        let leased = lease_one(&worker).await.expect("it is due");
+        assert_eq!(leased.job_id, job);
+        if job == plan_cut {
+            // In time or not: the planned call is never made.
+            drop(tokio::time::timeout(after, worker.plan(leased)).await);
+        } else {
+            let planned = plan(&worker, leased).await;
+            let reply = worker.call(&planned).await;
+            drop(tokio::time::timeout(after, worker.record(&planned, &reply)).await);
+        }
+    }
+    for job in [plan_cut, record_cut] {
+        finish(case, job).await;
+        let (outcome, (_, done)) = (case.db().outcome(job).await, case.seen(job));
+        let wanted = if outcome == "settled" { case.wanted() } else { 0 };
+        assert_eq!(done, wanted, "cut after {after:?}: {outcome}");
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -214,7 +245,14 @@ async fn finish(case: &impl CallCase, job: i64) -> u32 {
         }
         case.db().pass("1 day").await;
         let worker = case.worker(&Mischief::default()).await;
-        let leased = lease_one(&worker).await.expect("it is due");
+        // Another job may be due before it, and the server may not be through yet with what was cut.
+        let mut due = None;
+        until("something is due", async || {
+            due = lease_one(&worker).await;
+            due.is_some()
+        })
+        .await;
+        let leased = due.expect("something is due");
         let storm = |error: &sqlx::Error| panic!("{error}");
         worker.run(leased, std::future::pending(), storm).await.unwrap();
     }

@@ -2,8 +2,9 @@
 
 use crate::cli::processes::Background;
 use crate::harness::{Db, SUBMITTER, lease_one, pause, until};
-use jobs::{AnyJob, PauseScope, Verify};
-use settlement::{Calling, Report, ask_for_verification};
+use jobs::{AnyJob, Call, Lane, PauseScope, Verify};
+use settlement::{Calling, Calls, Checks, Outside, Report, Settings, Settler, Watcher, ask_for_verification};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -132,4 +133,31 @@ async fn an_asset_whose_balances_do_not_sum_to_zero_is_paused() {
     db.ask_as(SUBMITTER, crate::harness::resume(PauseScope::Asset, "btc")).await;
     assert_eq!(db.operate().await.settled, 1);
     db.verified().await;
+}
+
+/// Whoever watches is told that something waits for operators' workers, who need not wait for their next look.
+#[tokio::test]
+async fn what_a_verification_causes_is_told_to_the_lane_that_does_it() {
+    let db = Db::new().await;
+    db.operators().await;
+    let [ann] = db.people().await;
+    db.fund(ann, "btc", "0.5").await;
+    db.sql(
+        "set session_replication_role = replica; update entry set posted = posted + 1 where account_id =
+            (select id from account where owner <> 0 and asset = 1)",
+    )
+    .await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let watcher = {
+        let told = Arc::clone(&told);
+        Watcher::new(move |committed| told.lock().unwrap().extend(committed.queued_in))
+    };
+    let settler = Settler::of_lane(Lane::Verify, db.worker.clone(), Settings::default(), 0).await.unwrap();
+    let outside = Outside::new().with(Verify::ENDPOINT, Checks(db.worker.clone()));
+    let calls = Calls::new(settler.watched(watcher), outside);
+    db.ask_as(SUBMITTER, AnyJob::call(Verify {})).await;
+    let leased = lease_one(&calls).await.unwrap();
+    let storm = |error: &sqlx::Error| panic!("{error}");
+    calls.run(leased, std::future::pending(), storm).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["operate"]);
 }
