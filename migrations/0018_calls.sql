@@ -37,7 +37,8 @@ create trigger call_end_append_only before update or delete or truncate on call_
 grant select on call, call_end to holdfast_api, holdfast_worker;
 grant insert on call, call_end to holdfast_worker;
 
--- Every batch asks whether anything waits in its own lane.
-create index outbox_waiting_in on outbox ((lane || '')) where attempt > 0;
+-- Every batch asks whether anything waits in its own lane. No other question is answered by this index.
+create index outbox_waiting_in on outbox ((case when attempt > 0 then lane end))
+    where case when attempt > 0 then lane end is not null;
 
 update schema set version = 18;

@@ -55,8 +55,8 @@ pub struct PutOff {
 }
 
 /// `clock()` of the current transaction, what is paused, what waits in a lane, for whom the schema still is, and who is
-/// asked, in one statement. The lane is asked for as only the index of what waits has it: in that of what is due next the
-/// server would walk through all that is.
+/// asked, in one statement. What waits is asked for as only its own index has it: in that of what is due next the server
+/// would walk through all that is.
 ///
 /// # Errors
 /// Any error of the database.
@@ -67,7 +67,7 @@ pub async fn moment(db: &mut PgConnection, lane: &str) -> Result<Moment, sqlx::E
         select clock() as "now!", pg_backend_pid() as "backend!",
             pg_postmaster_start_time() as "server_started!", (select oldest_binary from schema) as "oldest_binary!",
             exists (select from outbox o where o.last_error like 'paused: %') as "put_off!",
-            exists (select from outbox o where o.attempt > 0 and o.lane || '' = $1) as "waiting!",
+            exists (select from outbox o where case when o.attempt > 0 then o.lane end = $1) as "waiting!",
             array(select p.scope || ' ' || p.name from pause p order by p.scope, p.name) as "paused!"
         "#,
         lane,

@@ -36,6 +36,7 @@ mod retention;
 mod rights;
 mod schema;
 mod starts;
+mod statements;
 mod tidy;
 mod time;
 mod trades;

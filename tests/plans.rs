@@ -44,7 +44,7 @@ async fn a_burst_onto_an_empty_queue_is_looked_up_by_its_keys() {
     }
     assert_eq!(settler.settle(settler.claim().await.unwrap().unwrap()).await.unwrap().settled, 1_000);
     let mut connection = pool.acquire().await.unwrap();
-    let plan = kept_plan(&mut connection, "delete from outbox where job_id = any%", "'{1}'").await;
+    let plan = kept_plan(&mut connection, "%delete from outbox o using unnest($1%", "'{1}', '{1}'").await;
     assert!(plan.contains("outbox_pk"), "{plan}");
     drop(connection);
     db.drain_with(&settler).await;
@@ -64,6 +64,9 @@ async fn what_else_is_queued_about_a_subject_is_looked_up_by_it() {
     assert_eq!(outbox::behind_paused(&mut connection, &about, &[1]).await.unwrap(), []);
     let deadlines = about.map(|(_, about)| (about.subject, DateTime::UNIX_EPOCH));
     assert_eq!(outbox::received_by(&mut connection, "trade", &deadlines, &[1]).await.unwrap(), [0_i64; 0]);
+    outbox::moment(&mut connection, "ledger").await.unwrap();
+    let plan = kept_plan(&mut connection, "%as _put_off!_%", "'ledger'").await;
+    assert!(plan.contains("using outbox_waiting_in on outbox"), "{plan}");
     let received = "'{3,4}', '{2026-01-01,2026-01-02}', '{1}', 'trade'";
     for (told, index, arguments) in [
         ("%o.last_error is not null%", "using outbox_about on outbox", "'{7,8}', '{3,4}', '{1}', '{trade,trade}'"),

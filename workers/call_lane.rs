@@ -76,7 +76,7 @@ impl CallLane {
             match taken {
                 Ok(true) => {}
                 Ok(false) => self.wait(&mut calls).await,
-                Err(error) => self.stopping.pause(self.weather.storm(&error, "leasing")).await,
+                Err(Trouble { what, error }) => self.stopping.pause(self.weather.storm(&error, what)).await,
             }
         }
         while let Some(ended) = calls.join_next().await {
@@ -85,7 +85,7 @@ impl CallLane {
     }
 
     /// Leases what there is room for and begins to call it. Whether there may be more at once.
-    async fn take(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<bool, sqlx::Error> {
+    async fn take(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<bool, Trouble> {
         let mut is_full = false;
         for (endpoint, room) in &self.rooms {
             let free = room.available_permits();
@@ -93,6 +93,9 @@ impl CallLane {
                 continue;
             }
             let leased = self.calls.lease(*endpoint, free).await?;
+            if leased.is_empty() {
+                continue;
+            }
             is_full |= leased.len() >= free;
             let jobs: Vec<i64> = leased.iter().map(|leased| leased.job_id).collect();
             self.hand.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
@@ -110,7 +113,7 @@ impl CallLane {
     }
 
     /// Takes one suspect with nothing else in hand, if one is due.
-    async fn take_suspect(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<(), sqlx::Error> {
+    async fn take_suspect(self: &Arc<Self>, calls: &mut JoinSet<()>) -> Result<(), Trouble> {
         if !self.calls.has_due_suspect().await? {
             return Ok(());
         }
@@ -124,7 +127,7 @@ impl CallLane {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner).push(leased.job_id);
         let deaths = async {
             self.note().await?;
-            self.run.deaths_alone_with(leased.job_id).await
+            Ok::<_, Trouble>(self.run.deaths_alone_with(leased.job_id).await?)
         };
         let deaths = match deaths.await {
             Ok(deaths) => deaths,
@@ -137,7 +140,8 @@ impl CallLane {
             Ok(false) => {}
             parked => {
                 self.let_go(leased).await;
-                return parked.map(|_| ());
+                parked?;
+                return Ok(());
             }
         }
         if self.one(leased).await {
@@ -168,16 +172,16 @@ impl CallLane {
     }
 
     /// Notes everything that is in hand. A later note lacks nothing that an earlier one has and is still held.
-    async fn note(&self) -> Result<(), sqlx::Error> {
+    async fn note(&self) -> Result<(), Trouble> {
         let _turn = self.noting.lock().await;
         let jobs = self.hand.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.run.note_holding(&jobs).await
+        self.run.note_holding(&jobs).await.map_err(|error| Trouble { what: "noting what is held", error })
     }
 
     /// A job is in hand no longer; a worker that dies later has not died of it.
     async fn let_go(&self, leased: Leased) {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner).retain(|job| *job != leased.job_id);
-        if let Err(error) = self.note().await {
+        if let Err(Trouble { error, .. }) = self.note().await {
             tracing::debug!(%error, "the end of a call could not be noted");
         }
     }
@@ -220,6 +224,18 @@ impl Body for CallLane {
     }
 
     fn company(&self, _: bool) {}
+}
+
+/// An error of the database, and what was tried.
+struct Trouble {
+    what: &'static str,
+    error: sqlx::Error,
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self { what: "leasing", error }
+    }
 }
 
 /// A call panics only outside of what is called, planned and recorded: its lease ends by itself.
