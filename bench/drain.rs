@@ -231,7 +231,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(server: &Server, batch: u16) -> Result<Self> {
-        let child = Command::new(&server.program)
+        let child = Command::new(server.program.as_path())
             .args(["worker", "--lane", "ledger", "--verify-every", "0", "--batch", &batch.to_string()])
             .env("DATABASE_URL_WORKER", server.worker_url())
             .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)

@@ -69,7 +69,7 @@ impl Web {
             .bind(hash.to_vec())
             .execute(&server.owner)
             .await?;
-        let mut program = Command::new(&server.program);
+        let mut program = Command::new(server.program.as_path());
         program
             .env("DATABASE_URL_API", server.api_url())
             .env("NOWPAYMENTS_IPN_SECRET", IPN_SECRET)

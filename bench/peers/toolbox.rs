@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::product::{PROFILE, cargo_build};
+
 /// Longest time for a program to queue its jobs, and for it to run them.
 const PATIENCE: Duration = Duration::from_mins(10);
 
