@@ -136,7 +136,7 @@ pub async fn calls_of(db: &mut PgConnection, job_id: i64) -> Result<Vec<CallRow>
     .await
 }
 
-/// Records that a call is about to be made, in the transaction whose commit comes before it.
+/// Records that a call of an endpoint, which only reads or does not, is about to be made, in the transaction whose commit comes before it.
 ///
 /// # Errors
 /// Any error of the database, and [`sqlx::Error::RowNotFound`] if the fence did not hold; the transaction must be rolled
@@ -144,18 +144,19 @@ pub async fn calls_of(db: &mut PgConnection, job_id: i64) -> Result<Vec<CallRow>
 pub async fn plan_call(
     db: &mut PgConnection,
     leased: Leased,
-    endpoint: &str,
+    (endpoint, only_reads): (&str, bool),
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let planned = sqlx::query!(
         "
-        insert into call (job_id, attempt, endpoint, planned_at)
-        select job_id, attempt, $3, $4 from outbox where job_id = $1 and attempt = $2
+        insert into call (job_id, attempt, endpoint, only_reads, planned_at)
+        select job_id, attempt, $3, $5, $4 from outbox where job_id = $1 and attempt = $2
         ",
         leased.job_id,
         leased.attempt,
         endpoint,
         now,
+        only_reads,
     )
     .execute(db)
     .await?;

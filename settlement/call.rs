@@ -321,11 +321,11 @@ impl Calls {
     }
 
     /// Plans, calls and records. Where the database refuses that, it is told to `storm`, which says when to try again:
-    /// what came back is kept until it is recorded. A call that only
-    /// reads is dropped when `stop` returns; any other one is awaited, and what came of it recorded.
+    /// what came back is kept until it is recorded. A call that only reads is dropped and put back when `stop` returns; any
+    /// other one is awaited, and what came of it recorded.
     ///
     /// # Errors
-    /// Weather while it was planned: the job is due again when its lease ends.
+    /// Weather while it was planned or put back: the job is due again when its lease ends.
     pub async fn run(
         &self,
         leased: Leased,

@@ -308,7 +308,8 @@ async fn store_own(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) ->
 async fn end(db: &mut PgConnection, desk: &Desk, decisions: &Decisions) -> Result<(), sqlx::Error> {
     record_settled(&mut *db, &decisions.follow_ups, desk.now).await?;
     if let Some(planned) = &decisions.planned {
-        outbox::plan_call(&mut *db, planned.leased, planned.endpoint.name, desk.now).await?;
+        let endpoint = (planned.endpoint.name, planned.endpoint.only_reads);
+        outbox::plan_call(&mut *db, planned.leased, endpoint, desk.now).await?;
     }
     if let Some((leased, end)) = decisions.called {
         outbox::end_call(&mut *db, leased, end.as_str(), desk.now).await?;

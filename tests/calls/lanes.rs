@@ -13,7 +13,7 @@ use workers::Options;
 
 use super::kind::{SENDS, Send, Slow};
 use super::world::{Http, Manner, World};
-use crate::harness::{Db, OTHER, SUBMITTER, cancel_parked, lease_one, until};
+use crate::harness::{Db, OTHER, SUBMITTER, cancel_parked, lease_one, refusal, run, until};
 
 /// Answers when it is let.
 struct Gate(Arc<Semaphore>);
@@ -132,7 +132,8 @@ async fn a_call_that_kills_its_worker_is_parked() {
         db.sql(&format!("update worker_run set ended_at = clock(), end_kind = 'unclean' where id = {}", run.id()))
             .await;
     }
-    let outside = Outside::new().with(Send::ENDPOINT, Http::new(&world.base));
+    let http = || Http::new(&world.base);
+    let outside = Outside::new().with(Send::ENDPOINT, http()).with(Slow::ENDPOINT, http());
     // Only who has seen it knows of it; until the first heartbeat nobody does.
     db.sql("update outbox set run_at = clock() + interval '3 seconds'").await;
     let options = options(&db, outside).await;
@@ -150,9 +151,11 @@ async fn a_call_that_kills_its_worker_is_parked() {
 #[tokio::test]
 async fn a_lane_without_a_kind_says_so() {
     let db = Db::new().await;
-    let options = Options { calls: jobs::CALLS, ..options(&db, Outside::new()).await };
-    let refused = workers::run(options, std::future::pending()).await;
+    let none = Options { calls: jobs::CALLS, ..options(&db, Outside::new()).await };
+    let refused = workers::run(none, std::future::pending()).await;
     assert!(matches!(refused, Err(workers::Error::EmptyLane(Lane::Provider))), "{refused:?}");
+    let refused = workers::run(options(&db, Outside::new()).await, std::future::pending()).await;
+    assert!(matches!(refused, Err(workers::Error::NoCaller("test-sends"))), "{refused:?}");
     let calls = db.calling(Lane::Provider, SENDS, Outside::new()).await;
     assert!(calls.endpoints().is_empty(), "nobody makes the calls");
     db.cause(AnyJob::call(Send {})).await;
@@ -176,8 +179,12 @@ async fn a_parked_job_whose_call_may_have_happened_cannot_be_cancelled() {
     calls.run(again, std::future::pending(), storm).await.unwrap();
     assert_eq!(db.outcome(job).await, "parked not_sent");
     assert_eq!(db.operated(SUBMITTER, cancel_parked(job)).await, "rejected may_have_happened");
+    // An older worker, which does not know the rule, is refused by the database.
+    let decided = "insert into parked_decision (decision_job, job_id, parked_at, decision, principal_id, reason, needs_two, carried_out, at)
+        select 1000000, job_id, parked_at, 'cancel', 100, 'a test', true, false, clock() from parked";
+    assert_eq!(refusal(run(&db.worker, decided).await).constraint, "parked_decision_calls_nothing_off");
     let refused = db.cause(AnyJob::call(Send {})).await;
-    db.sql(&format!("insert into call values ({refused}, 1, 'test-sends', clock())")).await;
+    db.sql(&format!("insert into call values ({refused}, 1, 'test-sends', false, clock())")).await;
     db.sql(&format!("insert into call_end values ({refused}, 1, 'refused', clock())")).await;
     db.park(refused, 1).await;
     let first = db.operated(SUBMITTER, cancel_parked(refused)).await;

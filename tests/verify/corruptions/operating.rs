@@ -33,13 +33,18 @@ pub(super) const OPERATING: &[Corruption] = &[
     ),
     corruption(
         "a call of a job that is not there",
-        "insert into call values (99999, 1, 'checks', now())",
+        "insert into call values (99999, 1, 'checks', true, now())",
+        &["calls-agree-with-jobs"],
+    ),
+    corruption(
+        "a call that is said to change things",
+        "update call set only_reads = false",
         &["calls-agree-with-jobs"],
     ),
     corruption("a call of another endpoint", "update call set endpoint = 'payouts'", &["calls-agree-with-jobs"]),
     corruption(
         "a call in an attempt that was none",
-        "insert into call values ({verification}, 2, 'checks', now())",
+        "insert into call values ({verification}, 2, 'checks', true, now())",
         &["calls-agree-with-jobs"],
     ),
     corruption(
