@@ -104,6 +104,7 @@ pub(crate) fn failure(error: workers::Error) -> Failure {
     match error {
         workers::Error::Start(_)
         | workers::Error::EmptyLane(_)
+        | workers::Error::NoCaller(_)
         | workers::Error::Listen(..)
         | workers::Error::Metrics(_)
         | workers::Error::Begin(_) => Failure::cannot_start(error),

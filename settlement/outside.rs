@@ -35,6 +35,11 @@ impl Outside {
         self
     }
 
+    /// Whether somebody calls this endpoint.
+    pub fn calls(&self, endpoint: Endpoint) -> bool {
+        self.of(endpoint.name).is_some()
+    }
+
     pub(crate) fn of(&self, endpoint: &str) -> Option<&dyn Caller> {
         self.0.get(endpoint).map(AsRef::as_ref)
     }
@@ -46,7 +51,8 @@ impl fmt::Debug for Outside {
     }
 }
 
-/// A call whose intent is committed. It is not `Clone`: whoever has it may call once.
+/// A call whose intent is committed. A worker calls once with it and records what came back; who repeats it beyond that
+/// is told apart by nobody but the endpoint.
 #[derive(Debug)]
 pub struct PlannedCall {
     pub(crate) planned: Planned,

@@ -88,8 +88,18 @@ async fn what_is_sent_is_sent_once_whatever_happens_in_between() {
     .assert_eq(&check_call(&case).await);
 }
 
+/// A kind that is missing here fails.
 #[tokio::test]
-async fn a_verification_ends_whatever_happens_in_between() {
+async fn every_kind_that_calls_ends_whatever_happens_in_between() {
+    for kind in jobs::CALLS {
+        match kind.info.name {
+            "verify" => a_verification_ends().await,
+            other => panic!("the kind {other:?} is held to nothing: give it a case"),
+        }
+    }
+}
+
+async fn a_verification_ends() {
     let case = Verifying(Db::new().await);
     case.0.operators().await;
     expect![[r#"

@@ -30,6 +30,10 @@ pub(crate) async fn run(
     if CallKind::of_lane(options.calls, options.lane).next().is_none() {
         return Err(Error::EmptyLane(options.lane));
     }
+    let uncalled = CallKind::of_lane(options.calls, options.lane).find(|kind| !options.outside.calls(kind.endpoint));
+    if let Some(kind) = uncalled {
+        return Err(Error::NoCaller(kind.endpoint.name));
+    }
     let started = Instant::now();
     let mut shutdown = Box::pin(shutdown);
     let open = async || open(&options).await.map_err(Error::Start);

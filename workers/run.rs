@@ -77,6 +77,9 @@ pub enum Error {
     /// The lane has no kinds in this version.
     #[error("no kind of job uses the lane {} yet", .0.as_str())]
     EmptyLane(Lane),
+    /// Nobody makes the calls of an endpoint: a fault of this version.
+    #[error("nobody calls {0} in this version")]
+    NoCaller(&'static str),
     /// The address for the metrics cannot be listened on.
     #[error("cannot listen on {0} for the metrics; choose another address with --metrics")]
     Listen(SocketAddr, #[source] std::io::Error),
