@@ -11,7 +11,7 @@ use crate::recent::Recent;
 use crate::tables::account::{Head, Heads, Ids};
 use crate::within::Seen;
 
-/// Nobody was ever changed so often.
+/// Stands for how often people were changed where that is not known.
 const UNKNOWN: i64 = -1;
 
 /// So many connections are noted at most.

@@ -17,7 +17,7 @@ use crate::turn::Stage;
 /// How many lost races in a row are believed to be races.
 const RACES_MAX: u8 = 5;
 
-/// For whoever has noted what is held, or need not.
+/// A note of what is held that has nothing left to do: it was made before, or no worker holds anything.
 pub(crate) fn already_noted() -> Ready<Result<(), sqlx::Error>> {
     ready(Ok(()))
 }

@@ -89,7 +89,7 @@ impl Start {
         }
     }
 
-    /// Looks from the beginning are dear, and nothing else is known.
+    /// Whether there is nowhere to look but the beginning, and looks from there are dear.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_dear() && self.next.is_start()
     }

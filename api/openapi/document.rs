@@ -74,7 +74,7 @@ pub(crate) fn preamble() -> OpenApi {
         tag("withdrawals", "Withdrawals: the money is held until it has left, or is refused or called off"),
         tag("fees", "What the exchange itself has earned"),
         tag("jobs", "What was asked, and what came of it"),
-        tag("operating", "Pauses, parked jobs and the integrity checks, for operators"),
+        tag("operations", "Pauses, parked jobs and the integrity checks, for operators"),
         tag("callbacks", "What payment providers tell"),
         tag("server", "What a server says of itself; needs no key"),
     ]);

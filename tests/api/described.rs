@@ -1,5 +1,6 @@
 //! The description of the API: served as it is, and its examples are true.
 
+use jobs::{KINDS, Origin};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -143,4 +144,20 @@ async fn the_examples_of_a_trade_are_true() {
         assert_eq!(timeless(&found), timeless(example("get", path, 200)), "{path}");
     }
     db.verified().await;
+}
+
+/// What operators decide one at a time, under a scope of its own.
+const SINGLE: [&str; 2] = ["user-flag", "withdrawal-decision"];
+
+/// A batch takes every kind that submitters may ask for, but for those, and no other.
+#[test]
+fn every_kind_of_clients_is_described() {
+    let items = &document()["components"]["schemas"]["Batch"]["properties"]["jobs"]["items"]["anyOf"][0]["oneOf"];
+    let kind = |item: &Value| item["properties"]["kind"]["enum"][0].as_str().unwrap().to_owned();
+    let mut described: Vec<String> = items.as_array().unwrap().iter().map(kind).collect();
+    let clients = KINDS.iter().filter(|kind| kind.origin == Origin::Client && !SINGLE.contains(&kind.name));
+    let mut asked: Vec<String> = clients.map(|kind| kind.name.to_owned()).collect();
+    described.sort_unstable();
+    asked.sort_unstable();
+    assert_eq!(described, asked);
 }

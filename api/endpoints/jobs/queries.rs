@@ -70,7 +70,7 @@ pub(crate) struct JobsDocument {
 /// Newest first. A page may have fewer jobs than the limit, even none, and yet not be the last:
 /// `next_cursor` is null on that one only.
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "operating", security(("key" = ["read"])), params(Wanted),
+    get, path = "/v1/jobs", tag = "operations", security(("key" = ["read"])), params(Wanted),
     responses((status = 200, description = "One page", body = JobsDocument,
         example = json!({ "jobs": [], "next_cursor": null })), JobsQueryRefused),
 )]

@@ -17,7 +17,7 @@ use crate::state::Api;
 /// A lane, a kind of job, an asset or a rail. What is paused is put off, never refused; every
 /// worker notices within a second. The result says whether anything changed.
 #[utoipa::path(
-    post, path = "/v1/pauses", tag = "operating", security(("key" = ["operate"])), params(Asking),
+    post, path = "/v1/pauses", tag = "operations", security(("key" = ["operate"])), params(Asking),
     request_body(
         content = Pause,
         example = json!({ "scope": "asset", "name": "btc", "paused": true, "reason": "the chain has stopped" }),
@@ -36,7 +36,7 @@ pub(crate) async fn post_pause(
 ///
 /// They read everything and take a while; what they found is at `GET /v1/integrity`.
 #[utoipa::path(
-    post, path = "/v1/integrity", tag = "operating", security(("key" = ["operate"])), params(Asking),
+    post, path = "/v1/integrity", tag = "operations", security(("key" = ["operate"])), params(Asking),
     request_body(content = Verify, example = json!({})), responses(Submitted),
 )]
 pub(crate) async fn post_integrity(

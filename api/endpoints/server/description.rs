@@ -9,7 +9,7 @@ use crate::http::problem::Problem;
 use crate::openapi::answers::Limited;
 use crate::state::Api;
 
-/// Get the description
+/// Get the API description
 ///
 /// This API as an `OpenAPI` 3.1 document. Clients can be generated from it.
 #[utoipa::path(

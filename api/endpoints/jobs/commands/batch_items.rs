@@ -77,25 +77,3 @@ impl ToSchema for Batch<'_> {
         payloads(schemas);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use jobs::{KINDS, Kind, Origin, UserFlag, WithdrawalDecision};
-
-    use super::items;
-
-    /// What operators decide one at a time, under a scope of its own.
-    const SINGLE: [&str; 2] = [UserFlag::NAME, WithdrawalDecision::NAME];
-
-    /// A kind that submitters may ask for is described, and no other is.
-    #[test]
-    fn every_kind_of_clients_is_described() {
-        let mut described: Vec<&str> = items().iter().map(|item| item.kind).collect();
-        let mut asked: Vec<&str> =
-            KINDS.iter().filter(|info| info.origin == Origin::Client).map(|info| info.name).collect();
-        asked.retain(|name| !SINGLE.contains(name));
-        described.sort_unstable();
-        asked.sort_unstable();
-        assert_eq!(described, asked);
-    }
-}

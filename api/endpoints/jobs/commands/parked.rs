@@ -28,7 +28,7 @@ pub(crate) struct Because {
 ///
 /// It goes back to the queue; its attempts go on from where they stood.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/retry", tag = "operating", security(("key" = ["operate"])),
+    post, path = "/v1/jobs/{id}/retry", tag = "operations", security(("key" = ["operate"])),
     params(("id" = JobRef, Path, description = "The parked job"), Asking),
     request_body(content = Because, example = json!({ "reason": "the disk was replaced" })),
     responses(Submitted, JobUnknown),
@@ -49,7 +49,7 @@ pub(crate) async fn post_job_retry(
 /// and answered with the result `{"needs": "second_principal"}`; the same, asked by another
 /// principal within 24 hours, carries it out.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/cancel", tag = "operating", security(("key" = ["operate"])),
+    post, path = "/v1/jobs/{id}/cancel", tag = "operations", security(("key" = ["operate"])),
     params(("id" = JobRef, Path, description = "The parked job"), Asking),
     request_body(content = Because, example = json!({ "reason": "asked for by mistake" })),
     responses(Submitted, JobUnknown),

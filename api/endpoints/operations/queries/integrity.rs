@@ -49,11 +49,11 @@ struct VerificationDocument {
     failed: Value,
 }
 
-/// Get the integrity checks
+/// Get integrity check results
 ///
 /// What they found the last time that they ran as a job, and how long ago that was.
 #[utoipa::path(
-    get, path = "/v1/integrity", tag = "operating", security(("key" = ["read"])),
+    get, path = "/v1/integrity", tag = "operations", security(("key" = ["read"])),
     responses((status = 200, description = "The last verification, or that there was none", body = IntegrityDocument,
         example = json!({ "state": "never_run" }))),
 )]

@@ -58,7 +58,7 @@ struct ChangeDocument {
 ///
 /// What is paused, and the newest changes, with who made them and why.
 #[utoipa::path(
-    get, path = "/v1/pauses", tag = "operating", security(("key" = ["read"])),
+    get, path = "/v1/pauses", tag = "operations", security(("key" = ["read"])),
     responses((status = 200, description = "What is paused now, and the newest changes", body = PausesDocument,
         example = json!({ "pauses": [], "changes": [] }))),
 )]

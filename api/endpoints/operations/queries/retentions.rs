@@ -53,7 +53,7 @@ struct RetentionDocument {
 ///
 /// What was dropped because of its age. `holdfast retain` drops payloads, never a job, a key or an outcome.
 #[utoipa::path(
-    get, path = "/v1/retentions", tag = "operating", security(("key" = ["read"])),
+    get, path = "/v1/retentions", tag = "operations", security(("key" = ["read"])),
     responses((status = 200, description = "The newest, newest first", body = RetentionsDocument,
         example = json!({ "retentions": [] }))),
 )]
