@@ -182,7 +182,7 @@ pub(crate) async fn create(pool: &PgPool, asked: &Create) -> Result<Made, Failur
     scopes.sort_unstable();
     scopes.dedup();
     let (secret, hash) = api::new_key();
-    let mut tx = pool.begin().await?;
+    let mut tx = outbox::begin(pool).await?;
     sqlx::query!("insert into principal (name) values ($1) on conflict do nothing", asked.name)
         .execute(&mut *tx)
         .await
@@ -236,7 +236,7 @@ async fn name_person(db: &mut PgConnection, principal: i64, user: i64) -> Result
 /// Makes a key in the place of another, and returns it with the end of the other's time.
 async fn rotate(pool: &PgPool, asked: &Rotate) -> Result<(Made, DateTime<Utc>), Failure> {
     let (secret, hash) = api::new_key();
-    let mut tx = pool.begin().await?;
+    let mut tx = outbox::begin(pool).await?;
     let old = sqlx::query!(
         r#"
         select principal_id, revoked_at is not null as "revoked!",

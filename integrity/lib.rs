@@ -23,7 +23,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 pub use check::Check;
 
@@ -81,12 +81,16 @@ pub const ASSETS_BALANCE: &str = "posted-sums-to-zero";
 /// # Errors
 /// Any error of the database: nothing is known then, which is not the same as clean.
 pub async fn verify(pool: &PgPool) -> Result<Verification, sqlx::Error> {
-    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
+    // A connection of its own, which is closed if this is dropped: one that was dropped while it began would go back to
+    // the pool in a transaction that nobody knows of.
+    let mut db = pool.acquire().await?.detach();
+    let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
     // Before anything takes the snapshot: a partition of job that is replaced by another one afterwards would be
     // empty in it, so whoever drops payloads has to wait (decision 14).
     sqlx::query!("lock table only job in access share mode").execute(&mut *tx).await?;
     let verification = verify_within(&mut tx).await?;
     tx.rollback().await?;
+    db.close().await?;
     Ok(verification)
 }
 

@@ -4,6 +4,7 @@
 
 mod append;
 mod ask;
+mod begin;
 mod call;
 mod claim;
 mod complete;
@@ -24,6 +25,7 @@ mod weather;
 
 pub use append::{COPY_MIN, Column, JsonText, copy_in};
 pub use ask::{Ask, SubjectKey, payload_hash};
+pub use begin::{begin, begin_as};
 pub use call::{CallRow, Kinds, calls_of, claim_leased, end_call, is_any_due, lease_kinds, plan_call, renew};
 pub use claim::{Claimed, Cursor, Leased, NO_SUCH_JOB, claim, claim_these, clock, kind_of, lease, open_at};
 pub use complete::{Ended, complete};

@@ -263,7 +263,7 @@ impl Calls {
         let end = came_back.map(|(_, reply)| reply.end());
         let mut races_lost = 0_u8;
         loop {
-            let mut tx = self.settler.pool.begin().await?;
+            let mut tx = outbox::begin(&self.settler.pool).await?;
             let since = Instant::now();
             let Some(claimed) = outbox::claim_leased(&mut tx, leased).await? else { return Ok(None) };
             let step = match came_back {
@@ -306,7 +306,7 @@ impl Calls {
         detail: String,
         end: Option<CallEnd>,
     ) -> Result<Option<Taken>, sqlx::Error> {
-        let mut tx = self.settler.pool.begin().await?;
+        let mut tx = outbox::begin(&self.settler.pool).await?;
         let Some(claimed) = outbox::claim_leased(&mut tx, leased).await? else { return Ok(None) };
         let now = outbox::clock(&mut tx).await?;
         if let Some(end) = end {

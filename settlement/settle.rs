@@ -29,7 +29,7 @@ impl Settler {
     /// # Errors
     /// Any error of the database. Nothing is claimed then.
     pub async fn claim(&self) -> Result<Option<Batch>, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = outbox::begin(&self.pool).await?;
         let since = Instant::now();
         let limit = self.batch_max();
         let (from, except) = {
@@ -160,7 +160,7 @@ impl Settler {
                 },
             };
             for part in parts.into_iter().filter(|part| !part.is_empty()) {
-                let mut tx = self.pool.begin().await?;
+                let mut tx = outbox::begin(&self.pool).await?;
                 let since = Instant::now();
                 let claimed = outbox::claim_these(&mut tx, &part).await?;
                 match self.settle_whole(Batch::alone(tx, claimed, since), already_noted()).await {
@@ -201,7 +201,7 @@ impl Settler {
             };
             return self.park_alone(parked).await;
         }
-        let mut tx = self.pool.begin().await?;
+        let mut tx = outbox::begin(&self.pool).await?;
         let since = Instant::now();
         let mut claimed = outbox::claim_these(&mut tx, &[leased.job_id]).await?;
         // Somebody else may have leased it since, after ours had run out.
@@ -271,7 +271,7 @@ impl Settler {
     }
 
     async fn park_poison(&self, job_id: i64, error: &sqlx::Error) -> Result<Report, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = outbox::begin(&self.pool).await?;
         let claimed = outbox::claim_these(&mut tx, &[job_id]).await?;
         tx.rollback().await?;
         match claimed.first() {
@@ -284,7 +284,7 @@ impl Settler {
     }
 
     pub(crate) async fn park_alone(&self, parked: Parked) -> Result<Report, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = outbox::begin(&self.pool).await?;
         let now = outbox::clock(&mut tx).await?;
         let kind = outbox::kind_of(&mut tx, parked.job_id).await?;
         outbox::park(&mut tx, std::slice::from_ref(&parked)).await?;

@@ -19,7 +19,7 @@ impl Settler {
     /// # Errors
     /// Any error of the database; nothing was swept then.
     pub async fn sweep_timers(&self) -> Result<usize, sqlx::Error> {
-        let mut tx = self.aside.begin().await?;
+        let mut tx = outbox::begin(&self.aside).await?;
         let Some(watch) = sqlx::query!("select swept_to, swept_id from timer_watch for update skip locked")
             .fetch_optional(&mut *tx)
             .await?

@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod begin;
 mod calls;
 mod chaos;
 mod cli;

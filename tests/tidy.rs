@@ -52,6 +52,22 @@ fn no_file_of_rust_is_longer_than_it_should_be() {
     assert!(long.is_empty(), "longer than {LINES_MAX} lines: {long:#?}");
 }
 
+/// Whoever is dropped while a pool's transaction begins leaves it open: `outbox::begin` is for that. What has a connection
+/// of its own closes it.
+#[test]
+fn no_transaction_begins_on_a_connection_that_a_pool_takes_back() {
+    let own = ["outbox/begin.rs", "api/intake/inbox.rs", "integrity/lib.rs"];
+    let found: Vec<String> = files_with("rs")
+        .iter()
+        .filter(|file| !file.starts_with("tests/") && !file.starts_with("bench/") && !own.contains(&file.as_str()))
+        .flat_map(|file| {
+            let begins = |line: &&str| line.contains(".begin().await") || line.contains(".begin_with(");
+            read(file).lines().filter(begins).map(|line| format!("{file}: {}", line.trim())).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(found.is_empty(), "use outbox::begin: {found:#?}");
+}
+
 #[test]
 fn no_module_is_called_mod_and_none_imports_everything() {
     let globs: Vec<String> = files_with("rs")

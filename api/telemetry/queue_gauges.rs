@@ -74,7 +74,7 @@ async fn read<T>(
     ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Option<T> {
     let asked = async {
-        let mut tx = pool.begin_with(BEGIN).await?;
+        let mut tx = outbox::begin_as(pool, BEGIN).await?;
         let answer = ask(&mut tx).await?;
         tx.commit().await?;
         Ok(answer)

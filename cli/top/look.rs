@@ -94,7 +94,7 @@ pub(super) struct Worker {
 /// # Errors
 /// Any error of the database.
 pub(super) async fn look(pool: &PgPool) -> Result<Look, sqlx::Error> {
-    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
+    let mut tx = outbox::begin_as(pool, "begin isolation level repeatable read read only").await?;
     let seen = sqlx::query!(r#"select clock() as "at!", version from schema"#).fetch_one(&mut *tx).await?;
     let look = Look {
         at: seen.at,
